@@ -1,0 +1,80 @@
+"""`aura`: finds the command and runs it. Nothing heavy is imported before the command is known."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+COMMANDS = {
+    "start": "run a goal (`aura TASK.md` is the same)",
+    "demo": "see all of it with a scripted model: no key, no Docker, no CLI",
+    "status": "where the last run stands",
+    "progress": "its tree of tasks",
+    "receipts": "what was checked, with which result",
+    "history": "goal revisions, plans, starts and ends",
+    "answer": "answer a question of the planner's",
+}
+EPILOG = """\
+examples:
+  aura demo                          watch a whole run, with a scripted model
+  aura task.md                       start, or go on with, the goal in task.md
+  aura task.md --no-ui --json        the same for a script: one JSON object per event
+  aura task.md -w 4 --worker-mode flash-first
+  aura status                        where the last run of this folder stands
+
+exit status: 0 goal achieved, 1 ended without, 2 wrong use, 3 budget reached,
+             4 another engine owns the project, 5 a person is needed, 130 interrupted
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The top of the command line."""
+    top = argparse.ArgumentParser(
+        prog="aura",
+        description="Turns the goal in task.md into verified, landed work by coding-agent workers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="aura TASK.md [options] | aura COMMAND [options]",
+    )
+    top.add_argument("--version", action="store_true", help="print the version")
+    commands = top.add_argument_group("commands (each has its own --help)")
+    for name, text in COMMANDS.items():
+        commands.add_argument(name, nargs="?", help=text)
+    return top
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line; the exit status."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        parser().print_help()
+        return 0
+    if argv[0] == "--version":
+        from aura_engine import __version__
+
+        print(f"aura {__version__}")
+        return 0
+    name, rest = (argv[0], argv[1:]) if argv[0] in COMMANDS else ("start", argv)
+    command = importlib.import_module(f"aura_engine.cli.{name}")
+    return command.run(command.parser().parse_args(rest))
+
+
+def entry() -> NoReturn:
+    """The console script: errors are one line for a person, never a traceback."""
+    try:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone; there is nobody to tell
+        status = 1
+    except Exception as error:
+        from aura_engine.errors import AuraError
+
+        if not isinstance(error, AuraError):
+            raise
+        print(f"aura: {error.line()}", file=sys.stderr)
+        status = error.exit_status
+    sys.exit(status)

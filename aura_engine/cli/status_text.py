@@ -1,0 +1,39 @@
+"""The status projection in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_MARKS = {"running": "▸", "achieved": "✓", "failed": "✗", "needs_person": "!", "budget": "!", "interrupted": "⏸"}
+
+
+def status_text(run: str, status: dict[str, Any]) -> str:
+    """A few lines: how it goes, what runs, what it needs, what it cost."""
+    state = status["status"]
+    tasks = status["tasks"]
+    done, total = tasks.get("completed", 0), tasks["total"]
+    lines = [f"{_MARKS.get(state, '·')} {run}: {state.replace('_', ' ')}, {done}/{total} tasks done"]
+    if status["reason"]:
+        lines.append(f"  {status['reason']}")
+    others = [f"{n} {name.replace('_', ' ')}" for name, n in tasks.items() if name not in ("total", "completed") and n]
+    if others:
+        lines.append(f"  tasks: {', '.join(others)}")
+    lines += [
+        f"  ▸ {row['task']}#{row['n']} {row['title']} ({row['role']}, {row['backend']}, {row['elapsed']:.0f} s)"
+        for row in status["running"]
+    ]
+    checks = status["goal_checks"]
+    if checks["total"]:
+        open_checks = ", ".join(f"{name}: {verdict}" for name, verdict in checks["open"].items())
+        lines.append(
+            f"  goal checks: {checks['green']}/{checks['total']} green{f' ({open_checks})' if open_checks else ''}"
+        )
+    for role, parked in status["parked"].items():
+        lines.append(f"  {role} waits until {parked['until'] or 'you act'}: {parked['reason']}")
+    for question in status["questions"]:
+        lines.append(f"  ? {question['id']}: {question['question']}  (aura answer {question['id']} TEXT)")
+    money = f", ${status['cost']:.2f}" if status["cost"] else ""
+    lines.append(f"  {status['tokens']:,} tokens{money}; planner asked {status['planner']['calls']} times")
+    if status["place"]:
+        lines.append(f"  results: {status['place']}" + (f"  ({status['take']})" if status["take"] else ""))
+    return "\n".join(lines)

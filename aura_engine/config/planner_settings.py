@@ -1,0 +1,81 @@
+"""Settings of Layer 1, the planner, and what it makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from aura_engine.config.fields import Group, Key, Minutes, Seconds, Url, setting
+from aura_engine.errors import ConfigError
+
+Provider = Literal["", "anthropic", "openai", "deepseek"]
+_DEEPSEEK_MODEL = "deepseek-v4-pro"
+_BASE_URLS = {
+    "": "https://api.deepseek.com/anthropic",
+    "deepseek": "https://api.deepseek.com/anthropic",
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com/v1",
+}
+
+
+@dataclass(frozen=True)
+class PlannerApi:
+    """A model endpoint, ready to be called."""
+
+    protocol: Literal["anthropic", "openai"]
+    api_key: str
+    base_url: str
+    model: str
+    max_tokens: int
+    timeout: float
+    """Seconds for a whole call."""
+
+
+class PlannerSettings(Group):
+    """Which model plans, and what it costs."""
+
+    api_key: Key = setting("", "key of the planner's model", secret=True)
+    api_base_url: Url = setting("", "address of the planner's API", shown="by provider; else DeepSeek's")
+    api_model: str = setting("", "the planner's model", shown=_DEEPSEEK_MODEL + " at DeepSeek")
+    api_provider: Provider = setting(
+        "", "`anthropic`, `openai` or `deepseek` (its Anthropic-compatible endpoint)", shown="by address"
+    )
+    api_max_tokens: int = setting(4096, "longest answer of the planner, in tokens", ge=256, le=1_000_000)
+    api_timeout: Seconds = setting(300.0, "limit for one call of the planner", shown="300 s")
+    search_api_key: Key = setting("", "Tavily key; without it the planner has no web search", secret=True)
+    token_price_cache_hit: float = setting(0.145, "USD per million planner tokens read from the cache", ge=0)
+    token_price_cache_miss: float = setting(1.74, "USD per million planner tokens read anew", ge=0)
+    token_price_output: float = setting(1.74, "USD per million planner tokens written", ge=0)
+    deep_reflection_interval: Minutes = setting(7200.0, "working time between two deep reviews", shown="120 min")
+    llm_dead_throttle: Seconds = setting(300.0, "pause after repeated API failures", shown="300 s")
+
+    def planner(self) -> PlannerApi:
+        """The planner's endpoint with every default filled in. ConfigError when key or model are missing."""
+        base_url = self.api_base_url or _BASE_URLS[self.api_provider]
+        at_deepseek = (urlsplit(base_url).hostname or "").endswith("deepseek.com")
+        model = self.api_model or (_DEEPSEEK_MODEL if at_deepseek else "")
+        if not self.api_key:
+            raise ConfigError(
+                "The planner has no API key.",
+                cure="Set AURA_API_KEY in the environment or the project's .env (any text for a server without keys).",
+            )
+        if not model:
+            raise ConfigError(f"The planner has no model for {base_url}.", cure="Set AURA_API_MODEL.")
+        protocol = protocol_of(base_url) if not self.api_provider else self.api_provider
+        return PlannerApi(
+            protocol="openai" if protocol == "openai" else "anthropic",
+            api_key=self.api_key,
+            base_url=base_url,
+            model=model,
+            max_tokens=self.api_max_tokens,
+            timeout=self.api_timeout,
+        )
+
+
+def protocol_of(base_url: str) -> Literal["anthropic", "openai"]:
+    """The protocol an address speaks, told by its looks: `…/anthropic` and Anthropic's own hosts, else OpenAI's."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    own = host == "anthropic.com" or host.endswith(".anthropic.com")
+    return "anthropic" if own or "anthropic" in parts.path.split("/") else "openai"

@@ -1,0 +1,121 @@
+"""The files that settings are read from, each as plain names and texts."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from aura_engine.config.dotenv import parse_env
+from aura_engine.config.fields import PREFIX
+from aura_engine.config.settings import INFOS
+from aura_engine.errors import ConfigError
+
+_MAX_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where settings come from, as said after “from”, and what it says."""
+
+    label: str
+    values: Mapping[str, str]
+
+
+def project_env(project: Path, notes: list[str]) -> list[Source]:
+    """The project's `.env`; other programs' names in it are left alone. ConfigError when it cannot be read."""
+    return _env_source(project / ".env", notes)
+
+
+def user_files(environ: Mapping[str, str], config_file: Path | None, notes: list[str]) -> list[Source]:
+    """`config_file` alone, or the user's `config.toml` and below it the `config.env` of older versions.
+
+    Raises ConfigError for a file that is named and not there, cannot be read, or is no TOML.
+    """
+    if config_file:
+        if not config_file.is_file():
+            raise ConfigError(f"There is no configuration file {config_file}.", cure="Correct --config.")
+        return (_toml_source if config_file.suffix == ".toml" else _env_source)(config_file, notes)
+    home = Path(environ.get("HOME") or Path.home())
+    xdg = environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(xdg) if xdg.startswith("/") else home / ".config"
+    return [*_toml_source(folder / "aura" / "config.toml", notes), *_env_source(home / ".aura" / "config.env", notes)]
+
+
+def _env_source(path: Path, notes: list[str]) -> list[Source]:
+    text = _read(path, notes)
+    if text is None:
+        return []
+    found = parse_env(text)
+    for number, line in found.bad_lines:
+        what = f"{path} line {number} is not KEY=VALUE"
+        if PREFIX in line:
+            raise ConfigError(f"{what}.", cure="Write it as AURA_NAME=value, on one line, quotes closed.")
+        notes.append(f"{what}; it is left out.")
+    values = {name: value for name, value in found.values.items() if name.startswith(PREFIX)}
+    _warn_if_open(path, values, notes)
+    return [Source(str(path), values)]
+
+
+def _toml_source(path: Path, notes: list[str]) -> list[Source]:
+    text = _read(path, notes)
+    if text is None:
+        return []
+    # Imported here: 20 ms that a person without such a file need not wait for.
+    import tomllib
+
+    try:
+        values = _flat(path, tomllib.loads(text), "")
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", cure="Correct it and start again.") from None
+    _warn_if_open(path, values, notes)
+    return [Source(str(path), values)]
+
+
+def _flat(path: Path, table: dict[str, Any], prefix: str) -> dict[str, str]:
+    """`[pro]` with `model = …` is AURA_PRO_MODEL, as are `pro_model` and `AURA_PRO_MODEL` outside a table."""
+    values: dict[str, str] = {}
+    for key, value in table.items():
+        name = (prefix + key).upper().replace("-", "_")
+        full = name if name.startswith(PREFIX) else PREFIX + name
+        match value:
+            case dict():
+                values |= _flat(path, cast("dict[str, Any]", value), f"{name}_")
+            case bool():
+                values[full] = "1" if value else "0"
+            case str() | int() | float():
+                values[full] = str(value)
+            case _:
+                raise ConfigError(f"{path}: {name.lower()} must be a text, a number or true or false.")
+    return values
+
+
+def _read(path: Path, notes: list[str]) -> str | None:
+    """The file's text; None when there is none. A folder called `.env` (a virtual environment) is none."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return None
+        if not stat.S_ISREG(mode):  # a pipe would block, and some password tools put one there
+            notes.append(f"{path} is not a regular file and is not read.")
+            return None
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise ConfigError(f"{path} is larger than 1 MiB.", cure="Is it a configuration file?")
+        return raw.decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.", cure=f"chmod u+r '{path}'") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text.", cure="Save it as UTF-8.") from None
+
+
+def _warn_if_open(path: Path, values: Mapping[str, str], notes: list[str]) -> None:
+    holds_keys = any(values[name] and name in INFOS and INFOS[name].secret for name in values)
+    if holds_keys and os.name == "posix" and path.stat().st_mode & 0o077:
+        notes.append(f"{path} holds keys and other users may read it: chmod 600 '{path}'")

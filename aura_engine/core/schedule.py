@@ -1,0 +1,87 @@
+"""Which tasks may start now. Pure: state, roles and the wall time in, a list of starts out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from aura_engine.core.model import Role, TaskStatus, WorkerMode
+from aura_engine.core.plan import id_key
+from aura_engine.core.routing import must_run_alone, role_for
+from aura_engine.core.state import RunState
+
+
+class Start(NamedTuple):
+    """A task to start now, in this role."""
+
+    task: str
+    role: Role
+
+
+def parked(state: RunState, role: Role, now: float) -> bool:
+    """True while no attempt of the role may start."""
+    until = state.parked.get(role)
+    return until is not None and (until[0] is None or until[0] > now)
+
+
+def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list[Start]:
+    """Ready tasks to start while capacity lasts; the longest chains of dependents first, then in reading order.
+
+    Nothing starts while the run is paused or the planner has not been told of the goal's first revision.
+    """
+    free = capacity - len(state.busy)
+    if state.paused or free <= 0 or not state.ready:
+        return []
+    if any(must_run_alone(state.tasks[task_id]) for task_id in state.busy | state.verifying):
+        return []
+    chosen: list[Start] = []
+    asked = bool(state.open_questions())
+    for task_id in sorted(state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item))):
+        task = state.tasks[task_id]
+        if task.not_before > now or (asked and state.blocked_by_question(task_id)):
+            continue
+        role = role_for(task, mode)
+        if parked(state, role, now):
+            continue
+        if must_run_alone(task):
+            if state.busy or state.verifying or chosen:
+                continue
+            return [Start(task_id, role)]
+        chosen.append(Start(task_id, role))
+        if len(chosen) == free:
+            break
+    return chosen
+
+
+def next_moment(state: RunState, now: float) -> float | None:
+    """Wall time at which something that waits for a time may start; None when nothing does."""
+    moments = [state.tasks[task_id].not_before for task_id in state.ready]
+    moments += [until for until, _ in state.parked.values() if until is not None]
+    if state.planner_failure and state.planner_failure[2]:
+        moments.append(state.planner_failure[2])
+    return min((moment for moment in moments if moment > now), default=None)
+
+
+def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: float) -> str:
+    """What a pending task waits for, in words for the screen; empty when it could start."""
+    task = state.tasks[task_id]
+    if task.status is not TaskStatus.PENDING:
+        return ""
+    if task.unmet:
+        needs = [leaf for leaf, waiting in state.dependents.items() if task_id in waiting]
+        unmet = [leaf for leaf in needs if state.tasks[leaf].status is not TaskStatus.COMPLETED]
+        return f"needs {', '.join(unmet[:3])}" + (" …" if len(unmet) > 3 else "")
+    if state.paused:
+        return "the run is paused"
+    for role, (until, reason) in state.parked.items():
+        if until is None or until > now:
+            return f"{names.get(role, role)}: {reason}"
+    if task.not_before > now:
+        return f"next try in {task.not_before - now:.0f} s"
+    return "a question to you" if state.blocked_by_question(task_id) else ""
+
+
+def soon(state: RunState, limit: int) -> list[str]:
+    """The ready tasks that start next, whatever keeps them from starting now: their workspaces can be made."""
+    ordered = sorted(state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item)))
+    return ordered[:limit]

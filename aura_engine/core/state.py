@@ -1,0 +1,241 @@
+"""RunState: what is true now. Only `fold.apply` changes it, from the events alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aura_engine.core.model import (
+    Check,
+    Ending,
+    Outcome,
+    Prepare,
+    ProcessRecord,
+    Receipt,
+    Role,
+    RunStatus,
+    TaskStatus,
+    Usage,
+)
+from aura_engine.core.plan import Brief, TaskSpec, batch_index, batch_letter, id_key
+
+ALLOWED: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.PENDING: frozenset(
+        {TaskStatus.IN_PROGRESS, TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED, TaskStatus.ARCHIVED}
+    ),
+    TaskStatus.IN_PROGRESS: frozenset({TaskStatus.VERIFYING, TaskStatus.PENDING, TaskStatus.ARCHIVED}),
+    TaskStatus.VERIFYING: frozenset({TaskStatus.COMPLETED, TaskStatus.PENDING, TaskStatus.ARCHIVED}),
+    TaskStatus.COMPLETED: frozenset({TaskStatus.ARCHIVED}),
+    TaskStatus.FAILED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED}),
+    TaskStatus.BLOCKED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED, TaskStatus.KILLED}),
+    TaskStatus.KILLED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED}),
+    TaskStatus.ARCHIVED: frozenset(),
+}
+"""The edges along which a task's status moves; anything else is a defect and raises."""
+
+OPEN = frozenset({TaskStatus.PENDING, TaskStatus.IN_PROGRESS, TaskStatus.VERIFYING})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One worker's run at one task."""
+
+    n: int
+    role: Role
+    backend: str
+    base: str
+    session: str
+    started: float
+    process: ProcessRecord | None = None
+    ending: Ending | None = None
+    ended: float | None = None
+    """Wall time of the worker's end."""
+    outcome: Outcome | None = None
+    reason: str = ""
+    failed_check: str = ""
+    hand_over: str = ""
+    snapshot: str = ""
+
+    @property
+    def live(self) -> bool:
+        """No terminal event yet (`landed` or `attempt_ended`)."""
+        return self.outcome is None
+
+
+@dataclass(slots=True)
+class Task:
+    """A node of the tree with all that happened to it."""
+
+    spec: TaskSpec
+    status: TaskStatus = TaskStatus.PENDING
+    attempts: list[Attempt] = field(default_factory=list[Attempt])
+    extra: str = ""
+    """The planner's or a person's instructions for the next attempt."""
+    forced_role: Role | None = None
+    not_before: float = 0.0
+    since: int = 0
+    """Attempts up to this number no longer count against the caps (a retry was ordered after them)."""
+    receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
+    """Latest receipt by check name."""
+    reason: str = ""
+    proven: bool = True
+    probe_asked: bool = False
+    commit: str = ""
+    unmet: int = 0
+    rank: int = 0
+    """Length of the longest chain of tasks that wait for this one."""
+
+    @property
+    def live(self) -> Attempt | None:
+        """The attempt under way, if any."""
+        return self.attempts[-1] if self.attempts and self.attempts[-1].live else None
+
+    @property
+    def counted(self) -> list[Attempt]:
+        """Attempts since the last ordered retry."""
+        return [attempt for attempt in self.attempts if attempt.n > self.since]
+
+
+@dataclass(slots=True)
+class Question:
+    """Something only a person can answer."""
+
+    id: str
+    question: str
+    options: tuple[str, ...]
+    default: str
+    task: str
+    answer: str | None = None
+
+
+@dataclass(slots=True)
+class RunState:
+    """Everything that is true of a run."""
+
+    seq: int = 0
+    project: str = ""
+    task_file: str = ""
+    mode: str = ""
+    workers: int = 0
+    status: RunStatus = RunStatus.RUNNING
+    ended_reason: str = ""
+    started_at: float = 0.0
+    paused: bool = False
+
+    revision: str = ""
+    goal_text: str = ""
+    prose: str = ""
+    goal_checks: dict[str, Check] = field(default_factory=dict[str, Check])
+    goal_prepare: Prepare | None = None
+    """The person's, of this revision of the goal."""
+    brief_prepare: Prepare | None = None
+    """The planner's, of its last brief."""
+    told_revision: str = ""
+    told_text: str = ""
+    asking: tuple[str, str] = ("", "")
+    """(revision, text) of the goal that the planner call under way was given."""
+    asking_about: tuple[str, ...] = ()
+    answered: set[str] = field(default_factory=set[str])
+    """Triggers that the planner has answered: it is not asked about the same thing twice."""
+    brief: Brief | None = None
+    lessons: list[str] = field(default_factory=list[str])
+
+    tasks: dict[str, Task] = field(default_factory=dict[str, Task])
+    children: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    dependents: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """Leaf → leaves that wait for it (needs on a group mean all its leaves)."""
+    ready: dict[str, None] = field(default_factory=dict[str, None])
+    """Pending leaves with nothing unmet, in no particular order."""
+    busy: set[str] = field(default_factory=set[str])
+    """Tasks whose worker was started and has not ended: what capacity counts."""
+    verifying: set[str] = field(default_factory=set[str])
+    """Tasks whose attempt waits for its verdict."""
+
+    head: str = ""
+    head_tree: str = ""
+    base_tree: str = ""
+    delivered_tree: str = ""
+    delivering_tree: str = ""
+    place: str = ""
+    take: str = ""
+    parked: dict[Role, tuple[float | None, str]] = field(default_factory=dict[Role, tuple[float | None, str]])
+    questions: dict[str, Question] = field(default_factory=dict[str, Question])
+    goal_receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
+    goal_seen_red: set[str] = field(default_factory=set[str])
+    """Goal checks (by hash) that were red on some earlier tree: those that can prove something."""
+    checked: tuple[str, str, tuple[str, ...]] | None = None
+    """(tree, revision, red checks) of the last run of all goal checks."""
+    declared: str = ""
+    """Revision for which the planner declared the goal reached."""
+    declared_summary: str = ""
+    broken: dict[str, str] = field(default_factory=dict[str, str])
+    """Checks that are red on the head itself → why."""
+    calls: int = 0
+    planner_requests: int = 0
+    planner_usage: Usage = field(default_factory=Usage)
+    worker_usage: Usage = field(default_factory=Usage)
+    planner_failure: tuple[str, str, float | None] | None = None
+    """(failure, message, retry at) of the last planner call, None after a good one."""
+    planner_failures: int = 0
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """What makes the things that a clean checkout lacks; the person's goes before the planner's."""
+        return self.goal_prepare or self.brief_prepare
+
+    @property
+    def batch(self) -> str:
+        """Letter for tasks added now: the goal revision's own, a new one when the planner was not told of it yet."""
+        used = max((batch_index(task_id) for task_id in self.children.get("", ())), default=-1)
+        return batch_letter(used if used >= 0 and self.told_revision == self.revision else used + 1)
+
+    def leaves(self) -> Iterator[Task]:
+        """Tasks that can run (not groups)."""
+        return (task for task in self.tasks.values() if not task.spec.group)
+
+    def leaves_of(self, task_id: str) -> list[str]:
+        """The leaves below a node (itself if it is one), archived ones left out."""
+        task = self.tasks[task_id]
+        if not task.spec.group:
+            return [] if task.status is TaskStatus.ARCHIVED else [task_id]
+        return [leaf for child in self.children.get(task_id, ()) for leaf in self.leaves_of(child)]
+
+    def group_status(self, task_id: str) -> TaskStatus:
+        """A group's status as its leaves have it: open while one is open, failed if one failed, else completed."""
+        statuses = {self.tasks[leaf].status for leaf in self.leaves_of(task_id)}
+        if not statuses:
+            return TaskStatus.ARCHIVED
+        if statuses == {TaskStatus.COMPLETED}:
+            return TaskStatus.COMPLETED
+        begun = statuses & {TaskStatus.IN_PROGRESS, TaskStatus.VERIFYING}
+        if begun or (TaskStatus.COMPLETED in statuses and statuses & OPEN):
+            return TaskStatus.IN_PROGRESS
+        if TaskStatus.FAILED in statuses:
+            return TaskStatus.FAILED
+        return TaskStatus.PENDING
+
+    def open_questions(self) -> list[Question]:
+        """Questions nobody answered yet."""
+        return [question for question in self.questions.values() if question.answer is None]
+
+    def blocked_by_question(self, task_id: str) -> bool:
+        """True while an open question names this task or one of its ancestors."""
+        asked = {question.task for question in self.open_questions() if question.task}
+        while task_id:
+            if task_id in asked:
+                return True
+            task_id = self.tasks[task_id].spec.parent if task_id in self.tasks else ""
+        return False
+
+
+def tree_order(state: RunState) -> list[tuple[int, Task]]:
+    """(depth, task) in the order a person reads the tree."""
+    rows: list[tuple[int, Task]] = []
+
+    def walk(parent: str, depth: int) -> None:
+        for child in sorted(state.children.get(parent, ()), key=id_key):
+            rows.append((depth, state.tasks[child]))
+            walk(child, depth + 1)
+
+    walk("", 0)
+    return rows

@@ -1,0 +1,421 @@
+"""The engine: wires the rooms, reacts to what happens, ends when the goal's own checks say so."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import Path
+
+from aura_engine import __version__
+from aura_engine.clock import Clock, SystemClock
+from aura_engine.config.prices import priced
+from aura_engine.config.settings import Settings
+from aura_engine.core import schedule
+from aura_engine.core.commands import Answer, Command, Escalate, Kill, Pause, Resume, RetryTask, Stop, refusal
+from aura_engine.core.events import (
+    BaseTaken,
+    EngineStarted,
+    GoalRead,
+    Notice,
+    PlanChanged,
+    QuestionAnswered,
+    Requested,
+    RunEnded,
+    TaskSettled,
+)
+from aura_engine.core.model import Role, RunStatus, TaskStatus
+from aura_engine.core.text import one_line
+from aura_engine.delivering import Delivering
+from aura_engine.errors import AuraError, GoalError
+from aura_engine.goal.blocks import Goal, parse_goal
+from aura_engine.goal.diff import diff_text
+from aura_engine.goal.read import read_goal
+from aura_engine.goal.watch import watch_goal
+from aura_engine.goal_checks import GoalChecks
+from aura_engine.journal.lock import OwnerLock
+from aura_engine.journal.store import Journal
+from aura_engine.landing import Landing
+from aura_engine.paths import RunPaths, atomic_write, remember_run
+from aura_engine.planner.draft import Rules
+from aura_engine.planner.providers.base import Provider
+from aura_engine.planners_eyes import Eyes
+from aura_engine.planning import Asking, Planning, goal_proven
+from aura_engine.preparing import Preparation
+from aura_engine.recorder import Committed, Recorder
+from aura_engine.recovery import recover
+from aura_engine.runtimes.environment import worker_env
+from aura_engine.runtimes.local import LocalRuntime
+from aura_engine.supervisor import Hand, Supervisor
+from aura_engine.verdicts import ModelJudge
+from aura_engine.verify.leak import leaks, secrets_of
+from aura_engine.verify.patterns import is_deciding
+from aura_engine.verifying import Verifier
+from aura_engine.workspace.base import Base, load_base, take_base
+from aura_engine.workspace.store import GitStore
+from aura_engine.workspaces import Workspaces
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is given."""
+
+    project: Path
+    task_file: Path
+    paths: RunPaths
+    settings: Settings
+    provider: Provider
+    hands: dict[Role, Hand]
+    notes: tuple[str, ...] = ()
+    """Sentences about the configuration that the person should read once."""
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class Engine:
+    """One run of one task file. `run` returns the status it ended with; everything else is events and commands."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.on_open: Callable[[], None] = lambda: None
+        """Called once the journal is open and replayed: the moment to subscribe."""
+        self._woken = asyncio.Event()
+        self._stopping: RunStatus | None = None
+        self._checking: asyncio.Task[None] | None = None
+        self._recorder: Recorder | None = None
+
+    @property
+    def recorder(self) -> Recorder:
+        """The way in for facts; there once `run` has opened the journal."""
+        assert self._recorder is not None
+        return self._recorder
+
+    def wake(self) -> None:
+        """Look at the state again."""
+        self._woken.set()
+
+    def interrupt(self) -> None:
+        """Stop the engine now; workers go on and are collected by the next start."""
+        self._stopping = RunStatus.INTERRUPTED
+        self.wake()
+
+    async def run(self) -> RunStatus:
+        """From the task file to an end. GoalError, OwnedError, JournalError, GitError before or instead of one."""
+        options = self._options
+        goal = parse_goal(await asyncio.to_thread(read_goal, options.task_file, project=options.project))
+        options.paths.ensure(options.project)
+        with OwnerLock.acquire(options.paths.lock):
+            journal = await asyncio.to_thread(Journal.open, options.paths.journal, on_trouble=_trouble)
+            recorder = self._recorder = Recorder(journal, options.clock)
+            store = GitStore(options.paths.store)
+            try:
+                await asyncio.to_thread(recorder.replay)
+                recorder.subscribe(self._react)
+                self.on_open()
+                remember_run(
+                    options.paths.run.parent, options.task_file, project=options.project, wall=options.clock.wall()
+                )
+                await store.init()
+                return await self._run(goal, store)
+            finally:
+                with contextlib.suppress(AuraError):
+                    await options.provider.aclose()
+                await store.aclose()
+                await journal.close()
+
+    async def _run(self, goal: Goal, store: GitStore) -> RunStatus:
+        options, recorder = self._options, self.recorder
+        state = recorder.state
+        before = state.status
+        again = before is RunStatus.ACHIEVED and state.revision == goal.revision
+        recorder.record(
+            EngineStarted(
+                version=__version__,
+                pid=os.getpid(),
+                host=platform.node(),
+                mode=options.settings.worker_mode.value,
+                workers=options.settings.max_concurrent_tasks,
+                project=str(options.project),
+                task_file=str(options.task_file),
+            )
+        )
+        for note in (*options.notes, *goal.notes):
+            recorder.record(Notice(text=note))
+        if goal.revision != state.revision:
+            recorder.record(_goal_read(goal))
+        base = await self._base(store)
+        env = worker_env({}, home=options.paths.homes)
+        preparation = Preparation(
+            store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare
+        )
+        judge = ModelJudge(options.provider, options.settings.api_max_tokens, options.settings.api_timeout)
+        verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge)
+        runtime = LocalRuntime()
+        workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
+        supervisor = Supervisor(
+            recorder, store, options.paths, workspaces, runtime, options.hands, options.settings, self.wake
+        )
+        landing = supervisor.landing = Landing(recorder, store, verifier, supervisor.end, self.wake)
+        for task in state.leaves():
+            if task.status is TaskStatus.COMPLETED:
+                landing.remember(task, task.receipts)
+        delivering = Delivering(recorder, store, landing, options.project, base, options.task_file.stem)
+        checks = GoalChecks(recorder, verifier, landing)
+        planning = self._planning(store, checks, workspaces, delivering)
+        self._parts = Parts(supervisor, landing, delivering, checks, planning, workspaces)
+        status = RunStatus.RUNNING
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in (landing.run(), delivering.run(), self._watch_goal()):
+                    group.create_task(work)
+                found = await recover(recorder, options.paths, runtime, supervisor, group)
+                if any(found.values()):
+                    text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+                    recorder.record(Notice(text=f"workers found after the restart: {text}"))
+                await delivering.take_person_changes()
+                if again:
+                    await checks.run(fresh=True)
+                status = await self._loop(group)
+                raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
+        except* _Ended:
+            pass
+        await supervisor.settle()
+        await delivering.aclose()
+        return status
+
+    async def _base(self, store: GitStore) -> Base:
+        recorder = self.recorder
+        base = await load_base(store)
+        if base is None or not recorder.state.head:
+            # The run's own folder never enters, wherever the person put it.
+            inside = _inside(self._options.paths.run.parent, self._options.project)
+            base = await take_base(store, self._options.project, exclude={inside} if inside else set())
+            await recorder.record(BaseTaken(commit=base.commit, tree=base.tree))
+            if base.large:
+                names = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for path, size in base.large[:5])
+                share = ", ".join(f'"{path}"' for path, _ in base.large[:5])
+                text = (
+                    f"The project is large: {names}. To share it read-only, put share = [{share}] in a prepare block."
+                )
+                recorder.record(Notice(text=text, level="warning"))
+        return base
+
+    def _planning(
+        self, store: GitStore, checks: GoalChecks, workspaces: Workspaces, delivering: Delivering
+    ) -> Planning:
+        options, state = self._options, self.recorder.state
+        eyes = Eyes(store, state)
+
+        def notes() -> str:
+            changed, delivering.person_changed = delivering.person_changed, []
+            return f"The person changed these files themselves; theirs stand: {', '.join(changed)}" if changed else ""
+
+        settings = options.settings
+        asking = Asking(
+            provider=options.provider,
+            rules=Rules(deciding=is_deciding, leaks=lambda text, hidden: leaks(text, secrets_of(hidden))),
+            listing=eyes.listing,
+            read_file=eyes.read_file,
+            list_folder=eyes.list_folder,
+            goal_diff=diff_text,
+            check_goal=checks.run,
+            keep_prompt=lambda text: atomic_write(options.paths.current_prompt, text, durable=False),
+            notes=notes,
+            priced=partial(priced, settings),
+            system=resources.files("aura_engine.planner").joinpath("prompts/planner.md").read_text("utf-8"),
+            max_tokens=settings.api_max_tokens,
+            timeout=settings.api_timeout,
+        )
+        return Planning(self.recorder, asking, self.wake)
+
+    # ---- reacting
+
+    def _react(self, committed: Committed) -> None:
+        """What committed events set in motion."""
+        match committed.event.kind:
+            case "landed" | "person_landed":
+                self._parts.delivering.want()
+            case "plan_changed":
+                assert isinstance(committed.event, PlanChanged)
+                for task_id in committed.event.archive:
+                    self._parts.supervisor.stop(task_id, "no longer wanted")
+            case _:
+                pass
+        self.wake()
+
+    async def _watch_goal(self) -> None:
+        options, recorder = self._options, self.recorder
+        async for seen in watch_goal(options.task_file, project=options.project):
+            if isinstance(seen, GoalError):
+                recorder.record(Notice(text=f"{seen.line()} The goal as it was stays in force.", level="warning"))
+                continue
+            try:
+                goal = parse_goal(seen)
+            except GoalError as error:
+                recorder.record(Notice(text=f"{error} The goal as it was stays in force.", level="warning"))
+                continue
+            if goal.revision != recorder.state.revision:
+                await recorder.record(_goal_read(goal))
+
+    async def _loop(self, group: asyncio.TaskGroup) -> RunStatus:
+        """React until the run ends."""
+        while True:
+            self._woken.clear()
+            if self._stopping is not None:
+                await self.recorder.record(RunEnded(status=self._stopping, reason="stopped by you"))
+                return self._stopping
+            ended = self._tick(group)
+            if ended is not None and await self._finish(*ended):
+                return ended[0]
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Until something happens or something that waits for a time may go on."""
+        now = self.recorder.clock.wall()
+        moment = schedule.next_moment(self.recorder.state, now)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if moment is None else max(0.01, moment - now)):
+                await self._woken.wait()
+
+    def _tick(self, group: asyncio.TaskGroup) -> tuple[RunStatus, str] | None:
+        """Start what can start, ask what has to be asked; the end, when there is nothing left to do."""
+        state, parts, settings = self.recorder.state, self._parts, self._options.settings
+        now = self.recorder.clock.wall()
+        for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
+            parts.supervisor.start(start, group)
+        soon = schedule.soon(state, settings.max_concurrent_tasks)
+        parts.workspaces.ahead(soon, group)
+        parts.landing.release()
+        quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
+        quiet = quiet and (state.paused or not any(state.tasks[i].not_before > now for i in state.ready))
+        if quiet and not state.paused and self._all_landed() and not self._checked():
+            self._checking = group.create_task(self._check_goal(), name="goal checks")
+            return None
+        if parts.planning.consider(group, quiet=quiet) or not quiet or state.paused:
+            return None
+        if any(until is not None and until > now for until, _ in state.parked.values()) and state.ready:
+            return None
+        return self._end()
+
+    def _is_checking(self) -> bool:
+        return self._checking is not None and not self._checking.done()
+
+    async def _check_goal(self) -> None:
+        await self._parts.delivering.take_person_changes()
+        await self._parts.checks.run()
+        self.wake()
+
+    def _all_landed(self) -> bool:
+        wanted = [task for task in self.recorder.state.leaves() if task.status is not TaskStatus.ARCHIVED]
+        return bool(wanted) and all(task.status is TaskStatus.COMPLETED for task in wanted)
+
+    def _checked(self) -> bool:
+        state = self.recorder.state
+        return state.checked is not None and state.checked[:2] == (state.head_tree, state.revision)
+
+    def _end(self) -> tuple[RunStatus, str]:
+        """Why the run ends now that nothing can go on."""
+        state = self.recorder.state
+        red = state.checked[2] if state.checked and self._checked() else ()
+        if self._all_landed() and self._checked() and not red and state.declared == state.revision:
+            unproven = [task.spec.id for task in state.leaves() if not task.proven]
+            unproven += [] if goal_proven(state) else ["the goal itself"]
+            more = f" (done, unproven: {', '.join(unproven)})" if unproven else ""
+            return RunStatus.ACHIEVED, f"{one_line(state.declared_summary, 300)}{more}"
+        questions = state.open_questions()
+        if questions:
+            return RunStatus.NEEDS_PERSON, f"{questions[0].question} (answer with: aura answer {questions[0].id} TEXT)"
+        stuck = [f"{role}: {why}" for role, (until, why) in state.parked.items() if until is None]
+        if stuck and state.ready:
+            return RunStatus.NEEDS_PERSON, "; ".join(stuck)
+        if state.planner_failure and state.planner_failure[2] is None:
+            return RunStatus.NEEDS_PERSON, f"the planner cannot be asked: {state.planner_failure[1]}"
+        killed = [task.spec.id for task in state.leaves() if task.status is TaskStatus.KILLED]
+        if killed:
+            return RunStatus.NEEDS_PERSON, f"you stopped {', '.join(killed)}"
+        failed = [f"{t.spec.id} {t.spec.title}: {t.reason}" for t in state.leaves() if t.status is TaskStatus.FAILED]
+        if failed:
+            return RunStatus.FAILED, one_line("; ".join(failed), 500)
+        if red:
+            return RunStatus.FAILED, f"goal checks are red: {', '.join(red)}"
+        return RunStatus.FAILED, "nothing is left to do, but the planner did not declare the goal reached"
+
+    async def _finish(self, status: RunStatus, reason: str) -> bool:
+        """Deliver and end; False when something changed meanwhile and the run goes on."""
+        state = self.recorder.state
+        try:
+            await self._parts.delivering.deliver()
+        except (AuraError, OSError) as error:
+            status, reason = RunStatus.FAILED, f"the work could not be delivered: {one_line(str(error), 300)}"
+        if status is RunStatus.ACHIEVED and not self._checked():
+            return False
+        if state.revision != state.told_revision and self._stopping is None and state.planner_failure is None:
+            return False
+        await self.recorder.record(RunEnded(status=status, reason=reason))
+        return True
+
+    # ---- commands
+
+    def command(self, command: Command) -> str:
+        """Take a request; "" when accepted, else why not. Call it on the engine's loop."""
+        recorder = self.recorder
+        refused = refusal(recorder.state, command)
+        if refused:
+            return refused
+        task = getattr(command, "task", "")
+        if not isinstance(command, Answer):
+            text = command.instructions if isinstance(command, RetryTask) else ""
+            recorder.record(Requested(command=command.kind, task=task, text=text, actor=command.actor))
+        match command:
+            case Kill():
+                if not self._parts.supervisor.stop(command.task, "stopped by you"):
+                    settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
+                    recorder.record(settled)
+            case Answer():
+                recorder.record(QuestionAnswered(id=command.question, answer=command.answer))
+            case Stop():
+                self.interrupt()
+            case Pause() | Resume() | Escalate() | RetryTask():
+                pass
+        self.wake()
+        return ""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The wired rooms."""
+
+    supervisor: Supervisor
+    landing: Landing
+    delivering: Delivering
+    checks: GoalChecks
+    planning: Planning
+    workspaces: Workspaces
+
+
+class _Ended(Exception):
+    """Leaves the task group."""
+
+
+def _goal_read(goal: Goal) -> GoalRead:
+    return GoalRead(revision=goal.revision, text=goal.text, prose=goal.prose, checks=goal.checks, prepare=goal.prepare)
+
+
+def _inside(path: Path, folder: Path) -> str:
+    """`path` relative to a folder it lies in, else empty."""
+    try:
+        return path.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        return ""
+
+
+def _trouble(error: AuraError | None) -> None:
+    if error is not None:
+        log.error("journal: %s", error.line())

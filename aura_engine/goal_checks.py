@@ -1,0 +1,61 @@
+"""The goal's own checks: on the head when nothing is left to do, on declaration; on the base to see them red."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aura_engine.core.events import CheckRan, GoalChecked
+from aura_engine.core.model import Phase
+from aura_engine.landing import Landing, short
+from aura_engine.planner.context import receipt_text
+from aura_engine.planning import goal_proven
+from aura_engine.recorder import Recorder
+from aura_engine.verifying import Verifier
+
+
+class GoalChecks:
+    """Runs all goal checks on the head, once per tree and revision."""
+
+    def __init__(self, recorder: Recorder, verifier: Verifier, landing: Landing) -> None:
+        self._recorder = recorder
+        self._verifier = verifier
+        self._landing = landing
+        self._lock = asyncio.Lock()
+
+    async def run(self, *, fresh: bool = False) -> str:
+        """Run what was not run on this head yet; "" when all are green, else the red receipts as text."""
+        async with self._lock:
+            state = self._recorder.state
+            if fresh or state.checked is None or state.checked[:2] != (state.head_tree, state.revision):
+                await self._run(fresh=fresh)
+            red = [
+                state.goal_receipts[name] for name in (state.checked or ("", "", ()))[2] if name in state.goal_receipts
+            ]
+            broken = [f"landed check “{check}” is red: {why}" for check, why in state.broken.items()]
+            return "\n".join([*(receipt_text(receipt) for receipt in red), *broken])
+
+    async def _run(self, *, fresh: bool) -> None:
+        state = self._recorder.state
+        await self._landing.finish_ratchet()
+        tree, revision = state.head_tree, state.revision
+        red: list[str] = []
+        async with self._verifier.room(tree) as room:
+            for check in list(state.goal_checks.values()):
+                before = self._verifier.counts.get(check.hash)
+                receipt = await self._verifier.run(check, tree, room, Phase.GOAL, before=before, fresh=fresh)
+                await self._recorder.record(CheckRan(receipt=short(receipt)))
+                if not receipt.green:
+                    red.append(check.name)
+        if not red and not goal_proven(state):
+            await self._see_red()
+        await self._recorder.record(GoalChecked(tree=tree, revision=revision, red=(*red, *state.broken)))
+
+    async def _see_red(self) -> None:
+        """All green: was any of them red on the base? Only asked now, since nothing waits for the answer earlier."""
+        state = self._recorder.state
+        async with self._verifier.room(state.base_tree) as room:
+            for check in list(state.goal_checks.values()):
+                receipt = await self._verifier.run(check, state.base_tree, room, Phase.BEFORE)
+                if not receipt.green:
+                    await self._recorder.record(CheckRan(receipt=short(receipt)))
+                    return

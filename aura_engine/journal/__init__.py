@@ -1,0 +1,1 @@
+"""The event store (SQLite, write-ahead log) and the lock that keeps a second engine out."""

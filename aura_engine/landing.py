@@ -1,0 +1,418 @@
+"""The landing queue: merge onto the head → clean checkout → checks → ratchet → move the head, or send back.
+
+What is verified is exactly what lands: the tree that the checks saw, frozen files restored and unlisted deciding files
+left out, becomes the head. Candidates that wait together are checked as one batch; a red one splits the batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from aura_engine.core.events import AttemptEnded, CheckRan, HeadBroken, Landed, Requested
+from aura_engine.core.model import Check, Outcome, Phase, Receipt, TaskStatus, Verdict
+from aura_engine.core.state import Task
+from aura_engine.core.text import clean, one_line
+from aura_engine.errors import AuraError, RuntimeFault
+from aura_engine.recorder import Recorder
+from aura_engine.verify.frozen import decide
+from aura_engine.verify.manifests import freeze_manifest
+from aura_engine.verify.patterns import is_deciding
+from aura_engine.verify.proof import Proof, proven
+from aura_engine.verify.run import settle_red
+from aura_engine.verifying import Room, Verifier
+from aura_engine.workspace.objects import Entry
+from aura_engine.workspace.store import GitStore
+
+log = logging.getLogger(__name__)
+
+BATCH = 16
+RATCHET_LEAST = 4
+"""Checks of landed work re-run per landing at least; more while they take under `RATCHET_SHARE` of the work's time."""
+RATCHET_SHARE = 0.05
+SLOW_CHECK = 60.0
+SLOW_EVERY = 600.0
+MACHINERY_TRIES = 3
+
+
+@dataclass
+class Candidate:
+    """A finished attempt that waits to land."""
+
+    task: str
+    n: int
+    base: str
+    """Commit that its workspace was made from."""
+    snapshot: str
+    """Commit of what the worker left."""
+    snapshot_tree: str
+    seconds: float
+    """How long the worker took."""
+    tries: int = 0
+    tree: str = ""
+    dropped: tuple[str, ...] = ()
+    wrote: frozenset[str] = frozenset()
+    restored: dict[str, str] = field(default_factory=dict[str, str])
+    before: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
+    after: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
+
+    @property
+    def name(self) -> str:
+        """`A1.2#3`."""
+        return f"{self.task}#{self.n}"
+
+
+class Kept(NamedTuple):
+    """A check that landed work passed."""
+
+    check: Check
+    task: str
+    at: float
+    """When it was last seen green, by the monotonic clock."""
+    seconds: float
+
+
+class Landing:
+    """One queue, one worker: the head moves in one place only."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        store: GitStore,
+        verifier: Verifier,
+        end: Callable[[AttemptEnded], None],
+        landed: Callable[[], None],
+    ) -> None:
+        self._recorder = recorder
+        self._store = store
+        self._verifier = verifier
+        self._end = end
+        self._landed = landed
+        self._waiting: list[Candidate] = []
+        self._held: dict[str, Candidate] = {}
+        self._wake = asyncio.Event()
+        self._working = False
+        self._ratchet: dict[str, Kept] = {}
+        """By check hash."""
+        self.exclusive = asyncio.Lock()
+        """Held while the head moves; whoever else moves it (the person's changes) takes it too."""
+
+    @property
+    def busy(self) -> bool:
+        """Something is being verified or waits for it."""
+        return self._working or bool(self._waiting)
+
+    def put(self, candidate: Candidate) -> None:
+        """Queue a candidate."""
+        self._waiting.append(candidate)
+        self._wake.set()
+
+    def release(self) -> None:
+        """The planner has answered about unproven tasks: go on with those that were held for a probe."""
+        state = self._recorder.state
+        for task_id in list(self._held):
+            task = state.tasks[task_id]
+            if f"unproven:{task_id}#{len(task.attempts)}" in state.answered or state.planner_failure:
+                self.put(self._held.pop(task_id))
+
+    def remember(self, task: Task, receipts: Mapping[str, Receipt]) -> None:
+        """A landed task's checks belong to the ratchet (after a restart too); flaky ones prove nothing later either."""
+        for check in self._checks(task):
+            receipt = receipts.get(check.name)
+            if receipt is None or not receipt.green:
+                continue
+            self._ratchet[check.hash] = Kept(check, task.spec.id, time.monotonic(), receipt.duration)
+            if receipt.counts:
+                self._verifier.counts[check.hash] = receipt.counts
+
+    async def run(self) -> None:
+        """Land candidates for ever; cancelled at the end."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+                self._working = True
+                try:
+                    async with self.exclusive:
+                        await self._land(batch)
+                finally:
+                    self._working = False
+                    self._landed()
+
+    async def _land(self, batch: list[Candidate]) -> None:
+        """Land all of a batch or split it; every candidate leaves with a terminal event, held or queued again."""
+        state = self._recorder.state
+        wanted = [c for c in batch if state.tasks[c.task].status is TaskStatus.VERIFYING]
+        for candidate in batch:
+            if candidate not in wanted:
+                self._sent_back(candidate, Outcome.INTERRUPTED, "no longer wanted")
+        if not wanted:
+            return
+        try:
+            ready = await self._merged(wanted)
+            if not ready:
+                return
+            async with self._verifier.room(ready[-1].tree) as room:
+                red = await self._verify(ready, room)
+            if red and len(ready) > 1:
+                half = len(ready) // 2
+                await self._land(ready[:half])
+                await self._land(ready[half:])
+        except AuraError as error:
+            log.warning("landing %s: %s", [c.name for c in wanted], error)
+            for candidate in wanted:
+                if state.tasks[candidate.task].live is None or candidate.task in self._held:
+                    continue
+                candidate.tries += 1
+                if candidate.tries < MACHINERY_TRIES:
+                    self.put(candidate)
+                else:
+                    why = f"could not be verified: {one_line(str(error), 300)}"
+                    self._sent_back(candidate, Outcome.INFRASTRUCTURE, why)
+
+    def _sent_back(self, candidate: Candidate, outcome: Outcome, reason: str, hand_over: str = "") -> None:
+        self._end(
+            AttemptEnded(
+                task=candidate.task,
+                n=candidate.n,
+                outcome=outcome,
+                reason=reason,
+                hand_over=hand_over,
+                snapshot=candidate.snapshot,
+            )
+        )
+
+    async def _merged(self, batch: list[Candidate]) -> list[Candidate]:
+        """Each candidate's tree on top of the one before; those that conflict are sent back."""
+        state = self._recorder.state
+        tree = state.head_tree
+        ready: list[Candidate] = []
+        for candidate in batch:
+            base_tree = await self._store.tree_of(candidate.base)
+            work_tree = await self._frozen(candidate, base_tree)
+            merged = await self._store.merge(base_tree, tree, work_tree)
+            if merged.conflicts:
+                names = ", ".join(merged.conflicts[:5])
+                note = f"Attempt {candidate.n}: finished, but others changed the same places of {names} meanwhile."
+                self._sent_back(candidate, Outcome.CONFLICT, f"conflicts with the head in {names}", note)
+                continue
+            tree = candidate.tree = merged.tree
+            ready.append(candidate)
+        return ready
+
+    async def _frozen(self, candidate: Candidate, base_tree: str) -> str:
+        """The worker's tree with frozen files put back and unlisted deciding files left out."""
+        task = self._recorder.state.tasks[candidate.task]
+        base = await self._store.entries(base_tree)
+        work = await self._store.entries(candidate.snapshot_tree)
+        checks = [*self._checks(task), *self._person_checks()]
+        origin = await self._store.entries(self._recorder.state.base_tree)
+        landed = [path for path in base if path not in origin and is_deciding(path)]
+        plan = decide(base, work, task.spec.makes, checks, landed=landed)
+        changes: dict[str, Entry | bytes | None] = {path: base[path] for path in plan.restore}
+        changes |= dict.fromkeys(plan.drop)
+        for path in plan.merge:
+            new = await self._store.read(candidate.snapshot_tree, path) or b""
+            old = await self._store.read(base_tree, path) if path in base else None
+            frozen = freeze_manifest(path, old, new)
+            if frozen.data != new:
+                changes[path] = frozen.data
+        candidate.dropped = tuple(sorted(plan.drop))
+        candidate.restored = {path: plan.why.get(path, "") for path in plan.restore}
+        tree = await self._store.edit(candidate.snapshot_tree, changes) if changes else candidate.snapshot_tree
+        candidate.wrote = frozenset(change.path for change in await self._store.diff(base_tree, tree))
+        return tree
+
+    def _person_checks(self) -> list[Check]:
+        return [check for check in self._recorder.state.goal_checks.values() if check.person]
+
+    def _checks(self, task: Task) -> list[Check]:
+        state = self._recorder.state
+        named = [state.goal_checks[name] for name in task.spec.goal_checks if name in state.goal_checks]
+        return [*task.spec.checks, *named]
+
+    async def _verify(self, batch: list[Candidate], room: Room) -> bool:
+        """Run the checks of a merged batch and land it; True when something was red (a single one is then ended)."""
+        tree, single = batch[-1].tree, len(batch) == 1
+        for candidate in batch:
+            red = await self._checked(candidate, tree, room)
+            if red is not None:
+                if single:
+                    self._red(candidate, red, f"check “{red.check}”: {red.reason or red.verdict}")
+                return True
+        broken = await self._run_ratchet(batch, tree, room)
+        if broken is not None:
+            if single:
+                check, owner, receipt = broken
+                self._red(batch[0], receipt, f"it breaks “{check.name}”, which {owner} landed with: {receipt.reason}")
+            return True
+        held = [candidate for candidate in batch if self._wants_probe(candidate)]
+        for candidate in held:
+            self._held[candidate.task] = candidate
+            self._recorder.record(Requested(command="probe_asked", task=candidate.task, actor="aura"))
+        if not held:
+            await self._move_head(batch, tree)
+        elif len(held) < len(batch):
+            await self._land([candidate for candidate in batch if candidate not in held])
+        return False
+
+    async def _checked(self, candidate: Candidate, tree: str, room: Room) -> Receipt | None:
+        """The task's checks on its base and on the merged tree; the first that is red after the work, if any."""
+        checks = self._checks(self._recorder.state.tasks[candidate.task])
+        base_tree = await self._store.tree_of(candidate.base)
+        async with self._verifier.room(base_tree) as base_room:
+            for check in checks:
+                before = await self._verifier.run(check, base_tree, base_room, Phase.BEFORE)
+                candidate.before[check.name] = before
+                counts = self._verifier.counts.get(check.hash) or before.counts
+                wrote = sorted(candidate.wrote)
+                after = await self._verifier.run(check, tree, room, Phase.TASK, before=counts, changed=wrote)
+                if after.verdict is Verdict.ERROR:
+                    raise RuntimeFault(after.reason or f"check “{check.name}” could not be run")
+                candidate.after[check.name] = after
+                self._recorder.record(CheckRan(task=candidate.task, n=candidate.n, receipt=short(after)))
+                if after.verdict is Verdict.RED:
+                    return after
+        return None
+
+    def _proof(self, candidate: Candidate) -> Proof:
+        task = self._recorder.state.tasks[candidate.task]
+        checks = self._checks(task)
+        before, after = candidate.before.values(), candidate.after.values()
+        return proven(checks, before, after, task.spec.makes, candidate.wrote)
+
+    def _wants_probe(self, candidate: Candidate) -> bool:
+        """Nothing proves the work, and the planner was not asked for a probe yet."""
+        state = self._recorder.state
+        if self._proof(candidate).proven or state.planner_failure:
+            return False
+        return not state.tasks[candidate.task].probe_asked
+
+    async def _run_ratchet(self, batch: list[Candidate], tree: str, room: Room) -> tuple[Check, str, Receipt] | None:
+        """Re-run what earlier landings passed, the longest unchecked first; what the batch breaks, if anything.
+
+        Bounded by a share of the time the work took, so that the cost per landing does not grow with the run; whatever
+        was left out runs before the goal is judged (`finish_ratchet`).
+        """
+        mine = {check.hash for candidate in batch for check in self._checks(self._recorder.state.tasks[candidate.task])}
+        budget = RATCHET_SHARE * sum(candidate.seconds for candidate in batch)
+        started, ran = time.monotonic(), 0
+        for key, kept in sorted(self._ratchet.items(), key=lambda item: item[1].at):
+            if key in mine or (kept.seconds > SLOW_CHECK and time.monotonic() - kept.at < SLOW_EVERY):
+                continue
+            if ran >= RATCHET_LEAST and time.monotonic() - started > budget:
+                break
+            ran += 1
+            red = await self._ratchet_red(key, kept, tree, room)
+            if red is not None and not await self._broken_already(kept, red):
+                return kept.check, kept.task, red
+        return None
+
+    async def _ratchet_red(self, key: str, kept: Kept, tree: str, room: Room) -> Receipt | None:
+        """Run one check of landed work; a red one once more: green then makes it flaky."""
+        before = self._verifier.counts.get(key)
+        first = await self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before)
+        receipt = await settle_red(
+            first, lambda: self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before, fresh=True)
+        )
+        if receipt.verdict is not Verdict.GREEN:
+            self._recorder.record(CheckRan(task=kept.task, receipt=short(receipt)))
+        if receipt.verdict is Verdict.RED:
+            return receipt
+        self._ratchet[key] = Kept(kept.check, kept.task, time.monotonic(), receipt.duration)
+        return None
+
+    async def _broken_already(self, kept: Kept, red: Receipt) -> bool:
+        """Red on the head itself too: the head is at fault, no attempt is charged, the planner is told."""
+        state = self._recorder.state
+        if kept.check.name in state.broken:
+            return True
+        before = self._verifier.counts.get(kept.check.hash)
+        async with self._verifier.room(state.head_tree) as room:
+            receipt = await self._verifier.run(kept.check, state.head_tree, room, Phase.RATCHET, before=before)
+        if receipt.verdict is not Verdict.RED:
+            return False
+        self._recorder.record(
+            HeadBroken(task=kept.task, check=kept.check.name, tree=state.head_tree, reason=one_line(red.reason, 300))
+        )
+        return True
+
+    async def finish_ratchet(self) -> None:
+        """Before the goal is judged: every landed check that was not yet run on the head is. Red ones are recorded."""
+        state = self._recorder.state
+        tree = state.head_tree
+        async with self._verifier.room(tree) as room:
+            for key, kept in list(self._ratchet.items()):
+                if state.tasks[kept.task].status is not TaskStatus.COMPLETED or kept.check.name in state.broken:
+                    continue
+                red = await self._ratchet_red(key, kept, tree, room)
+                if red is not None:
+                    reason = one_line(red.reason, 300)
+                    self._recorder.record(HeadBroken(task=kept.task, check=kept.check.name, tree=tree, reason=reason))
+
+    async def _move_head(self, batch: list[Candidate], tree: str) -> None:
+        """All of a verified batch lands: one commit, one tree, one event each."""
+        state = self._recorder.state
+        titles = [f"{c.task} {state.tasks[c.task].spec.title}" for c in batch]
+        commit = state.head
+        if tree != state.head_tree:
+            commit = await self._store.commit(tree, [state.head], "\n".join(titles))
+        events: list[Landed] = []
+        for candidate in batch:
+            proof = self._proof(candidate)
+            events.append(
+                Landed(
+                    task=candidate.task,
+                    n=candidate.n,
+                    commit=commit,
+                    tree=tree,
+                    paths=len(candidate.wrote),
+                    dropped=candidate.dropped[:20],
+                    proven=proof.proven,
+                    unproven_why=proof.why,
+                    snapshot=candidate.snapshot,
+                )
+            )
+        await self._recorder.record(*events)
+        for candidate in batch:
+            self.remember(state.tasks[candidate.task], candidate.after)
+
+    def _red(self, candidate: Candidate, receipt: Receipt, reason: str) -> None:
+        """The work is not what was asked: end the attempt with a hand-over note for the next."""
+        lines = [f"Attempt {candidate.n}: the worker said it was done, but {_told(receipt)}."]
+        if not receipt.hidden and receipt.tail.strip():
+            lines.append(f"The end of its output:\n<data>\n{clean(receipt.tail)[-1200:]}\n</data>")
+        if candidate.dropped:
+            lines.append(f"Left out, since new files may not decide checks here: {', '.join(candidate.dropped[:8])}.")
+        if candidate.restored:
+            lines.append(f"Put back to what they were: {', '.join(sorted(candidate.restored)[:8])}.")
+        self._end(
+            AttemptEnded(
+                task=candidate.task,
+                n=candidate.n,
+                outcome=Outcome.CAPABILITY,
+                reason=one_line(reason, 300),
+                failed_check=receipt.check,
+                hand_over="\n".join(lines),
+                snapshot=candidate.snapshot,
+            )
+        )
+
+
+def _told(receipt: Receipt) -> str:
+    """What the next worker may know of a red check."""
+    if receipt.hidden:
+        return "a held-out check failed"
+    why = f": {clean(receipt.reason)}" if receipt.reason else ""
+    return f"the check “{receipt.check}” failed{why}"
+
+
+def short(receipt: Receipt) -> Receipt:
+    """A receipt as it is journaled: the output's tail only as long as somebody may need it."""
+    keep = 200 if receipt.green else 1500
+    return receipt if len(receipt.tail) <= keep else receipt.model_copy(update={"tail": receipt.tail[-keep:]})

@@ -1,0 +1,1 @@
+"""The model APIs that the planner can talk to: one file per wire protocol."""

@@ -1,0 +1,73 @@
+"""Facts first: an event is folded and queued for the disk at once, and its effects wait for the commit.
+
+State may run ahead of the disk by the events in flight; whoever acts on one awaits `record` first (rule 1), and
+subscribers hear of it only when it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from aura_engine.clock import Clock
+from aura_engine.core.events import Event, decode, encode
+from aura_engine.core.fold import apply
+from aura_engine.core.state import RunState
+from aura_engine.errors import JournalError
+from aura_engine.journal.store import Journal
+
+
+class Committed(NamedTuple):
+    """An event that is on the disk; `time` is wall time in seconds."""
+
+    seq: int
+    time: float
+    event: Event
+
+
+Subscriber = Callable[[Committed], None]
+
+
+class Recorder:
+    """The one way in which anything becomes true."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self.journal = journal
+        self.clock = clock
+        self.state = RunState()
+        self._subscribers: list[Subscriber] = []
+
+    def replay(self) -> None:
+        """Fold what the journal holds. JournalError when an event cannot be understood."""
+        for entry in self.journal.read():
+            try:
+                apply(self.state, decode(entry.kind, entry.payload), entry.time)
+            except (ValueError, KeyError, IndexError) as error:
+                raise JournalError(
+                    f"event {entry.seq} ({entry.kind}) of {self.journal.path} cannot be replayed: {error}.",
+                    cure="Was it written by a newer Aura? Update, or move the folder aside to begin afresh.",
+                ) from error
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Called on the loop for every committed event, in order. Must be quick and must not raise."""
+        self._subscribers.append(subscriber)
+
+    def record(self, *events: Event) -> asyncio.Future[int]:
+        """Fold the events now; the future resolves when the last of them is on the disk."""
+        now = self.clock.wall()
+        future: asyncio.Future[int] | None = None
+        for event in events:
+            apply(self.state, event, now)
+            future = self.journal.append(event.kind, now, encode(event))
+            future.add_done_callback(partial(self._committed, now, event))
+        assert future is not None
+        return future
+
+    def _committed(self, time: float, event: Event, future: asyncio.Future[int]) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return  # the journal's failure stops the engine; nobody hears of what was not written
+        committed = Committed(future.result(), time, event)
+        for subscriber in self._subscribers:
+            subscriber(committed)

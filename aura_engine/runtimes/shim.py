@@ -1,0 +1,396 @@
+"""The shim: one small process per worker, which outlives the engine and answers for everything the worker started.
+
+Run as `python -I -S shim.py FOLDER/spec.json NAME`. It is stand-alone and imports nothing that costs time (`json`, `signal`
+and `ctypes` would double its start; their C halves do not). In FOLDER it keeps
+
+    spec.json      what to start; taken away as soon as it is read, since its environment may hold a key
+    stdin.txt      the worker's standard input, where that is not kept open
+    input.jsonl    else: lines are fed from here as they are appended; the line {"aura":"close"} closes the pipe
+    output.jsonl, error.log   the worker's stdout and stderr, written by the kernel
+    process.json   who runs, by rename as soon as the worker runs
+    exit.json      how it ended, by rename the moment its main process ends; again with `swept` when nothing is left
+    bell           a FIFO the engine listens to: `r` running, `x` exit.json is there, end of file: the shim is gone
+
+SIGTERM to the shim walks the stop ladder of the spec, so that an engine that dies in mid-stop leaves nothing half done.
+As a subreaper (Linux) it inherits every descendant, double-forked ones too, and ends only when none is left. Elsewhere
+the worker's process group and what `ps` showed below it are killed; a process that left both escapes.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import _json
+import _signal as signal  # pyright: ignore[reportMissingImports]
+import os
+import resource
+import select
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+LINUX = sys.platform == "linux"
+CHUNK = 1 << 16
+CLOSE = b'{"aura":"close"}'
+TERM_GRACE = 1.0
+"""Seconds that descendants get between SIGTERM and SIGKILL once the main process is gone."""
+SWEEP_LIMIT = 10.0
+"""Seconds after which a descendant that cannot die (stuck in the kernel) is given up."""
+POLL = 0.2
+"""Seconds between looks at input.jsonl where there is no inotify."""
+
+
+def stat_of(pid: int) -> list[bytes]:
+    """Fields of /proc/PID/stat from the third on (state, ppid, …); empty when there is no such process."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+    except OSError:
+        return []
+    try:
+        return os.read(fd, 4096).rpartition(b")")[2].split()
+    except OSError:
+        return []
+    finally:
+        os.close(fd)
+
+
+def start_time(pid: int) -> float:
+    """Clock ticks since boot at which the process began; 0.0 when it is gone or dead. Off Linux: always 0.0."""
+    fields = stat_of(pid)
+    return 0.0 if not fields or fields[0] in b"ZX" else float(fields[19])
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+        for task in tasks:
+            fd = os.open(f"/proc/{pid}/task/{task}/children", os.O_RDONLY)
+            try:
+                while data := os.read(fd, CHUNK):
+                    found += map(int, data.split())
+            finally:
+                os.close(fd)
+    except OSError:  # the process or one of its threads has just ended
+        pass
+    return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Pids of everything below `pid` at this moment, parents before children."""
+    if LINUX:
+        below = _children
+    else:
+        with os.popen("ps -A -o pid= -o ppid=") as out:
+            pairs = [line.split() for line in out]
+
+        def below(pid: int) -> list[int]:
+            return [int(child) for child, parent in pairs if int(parent) == pid]
+
+    found: dict[int, None] = {}
+    todo = [pid]
+    while todo:
+        kids = [kid for kid in below(todo.pop()) if kid not in found]
+        found.update(dict.fromkeys(kids))
+        todo += kids
+    return list(found)
+
+
+def send(pids: Sequence[int], signum: int) -> None:
+    """Signals each process (a negative pid: a group); what is gone or not ours is passed over."""
+    for pid in pids:
+        try:
+            os.kill(pid, signum)
+        except OSError:
+            continue
+
+
+def encode(value: Any) -> str:
+    """JSON of dicts, strings, numbers and None: all that a record holds."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{encode(key)}: {encode(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, str):
+        return _json.encode_basestring_ascii(value)
+    return "null" if value is None else repr(value)
+
+
+class _Decoding:
+    """What the C half of `json` asks of its context."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def decode(text: str) -> Any:
+    """A JSON text that starts at its first character."""
+    return _json.make_scanner(_Decoding)(text, 0)[0]
+
+
+def libc(name: str, *args: Any) -> int:
+    """Calls a function of the C library; -1 where it cannot be had."""
+    try:
+        return _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), name), args)
+    except (OSError, AttributeError):
+        return -1
+
+
+def program_in(path: str, program: str) -> str:
+    """Where the worker's own PATH has the program; the bare name when nowhere."""
+    if "/" in program:
+        return program
+    for folder in path.split(":"):
+        candidate = os.path.join(folder, program)
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return candidate
+    return program
+
+
+class Shim:
+    """One worker from its start to the end of its last descendant."""
+
+    def __init__(self, folder: str, spec: dict[str, Any], bell: int) -> None:
+        self.folder = folder
+        self.spec = spec
+        self.bell = bell
+        self.worker = 0
+        self.stop_asked = False
+        self.childless = False
+        self.known: list[int] = []
+        self.exit: dict[str, Any] = {"started": time.time(), "cpu": 0.0, "max_rss": 0, "swept": 0}
+        self.ended = False
+        self.stdin = -1
+        self.source = -1
+        self.partial = b""
+        self.pending = b""
+        self.wake, wake_write = os.pipe()
+        os.set_blocking(self.wake, False)
+        os.set_blocking(wake_write, False)
+        self.news = self.wake
+        self.poll = select.poll()
+        self.poll.register(self.wake, select.POLLIN)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._ask_stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _ask_stop(self, *_: object) -> None:
+        self.stop_asked = True
+
+    def save(self, name: str, record: dict[str, Any], *, sync: bool = False) -> None:
+        """Puts a record in place by rename; with `sync` it outlives a power cut."""
+        path = os.path.join(self.folder, name)
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(fd, encode(record).encode())
+        if sync:
+            os.fsync(fd)
+        os.close(fd)
+        os.rename(f"{path}.new", path)
+
+    def ring(self, what: bytes) -> None:
+        """Wakes the engine, if one listens."""
+        os.write(self.bell, what)
+
+    def start(self) -> None:
+        """Starts the worker and says so; OSError when it cannot be started."""
+        spec = self.spec
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        out = os.open(os.path.join(self.folder, "output.jsonl"), flags, 0o600)
+        err = os.open(os.path.join(self.folder, "error.log"), flags, 0o600)
+        if spec["stdin_open"]:
+            self._open_input()
+            stdin, self.stdin = os.pipe()
+            os.set_blocking(self.stdin, False)
+            self.poll.register(self.stdin, 0)
+        else:
+            stdin = os.open(os.path.join(self.folder, "stdin.txt"), os.O_RDONLY)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
+        os.chdir(spec["cwd"])
+        self.worker = os.posix_spawn(
+            program_in(spec["env"].get("PATH", os.defpath), spec["argv"][0]),
+            spec["argv"],
+            spec["env"],
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, to) for to, fd in enumerate((stdin, out, err))],
+            setsid=True,
+            setsigmask=(),
+            # ignored signals are inherited through exec: Python ignores two, a background shell SIGINT and SIGQUIT
+            setsigdef=(signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT),
+        )
+        os.chdir("/")
+        for fd in (stdin, out, err):
+            os.close(fd)
+        records = {
+            name: {"pid": pid, "start_time": float(start_time(pid) or time.time()), "boot_id": spec["boot_id"]}
+            for name, pid in (("shim", os.getpid()), ("worker", self.worker))
+        }
+        self.save("process.json", {**records, "stop_within": sum(grace for _, grace in spec["stop_signals"])})
+        self.ring(b"r")
+
+    def _open_input(self) -> None:
+        path = os.path.join(self.folder, "input.jsonl")
+        self.source = os.open(path, os.O_RDONLY)
+        news = libc("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else -1
+        if news >= 0 and libc("inotify_add_watch", news, os.fsencode(path), 2) >= 0:  # IN_MODIFY
+            self.news = news
+            self.poll.register(news, select.POLLIN)
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Sleeps until a signal or input comes, at most `seconds`; then reaps and feeds."""
+        if self.stdin >= 0 and self.news == self.wake:
+            seconds = POLL if seconds is None else min(seconds, POLL)
+        for fd, what in self.poll.poll(None if seconds is None else max(seconds, 0) * 1000):
+            if fd in (self.wake, self.news):
+                os.read(fd, CHUNK)
+            elif what & ~select.POLLOUT:  # the worker closed its end
+                self.close_stdin()
+        self.reap()
+        self.feed()
+
+    def reap(self) -> None:
+        """Collects every ended child; the main process's end is written down at once."""
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.childless = True
+                return
+            if pid == 0:
+                return
+            self.exit["cpu"] += usage.ru_utime + usage.ru_stime
+            self.exit["max_rss"] = max(self.exit["max_rss"], usage.ru_maxrss * (1024 if LINUX else 1))
+            if pid == self.worker:
+                self.finish(os.waitstatus_to_exitcode(status))
+
+    def finish(self, code: int | None, error: str = "") -> None:
+        """exit.json and the bell: first of all, since the next worker waits for it."""
+        self.ended = True
+        self.exit |= {"code": None if code is None or code < 0 else code, "ended": time.time(), "error": error}
+        self.exit["signal"] = -code if code is not None and code < 0 else None
+        self.save("exit.json", self.exit)
+        self.ring(b"x")
+
+    def feed(self) -> None:
+        """Moves complete lines of input.jsonl into the worker's stdin, as far as the pipe has room."""
+        while self.stdin >= 0:
+            if not self.pending:
+                data = os.read(self.source, CHUNK)
+                if not data:
+                    return
+                self._take(data)
+            try:
+                while self.pending:
+                    self.pending = self.pending[os.write(self.stdin, self.pending[:CHUNK]) :]
+            except BlockingIOError:
+                self.poll.modify(self.stdin, select.POLLOUT)
+                return
+            except BrokenPipeError:
+                self.close_stdin()
+                return
+            self.poll.modify(self.stdin, 0)
+            if self.partial == CLOSE:
+                self.close_stdin()
+
+    def _take(self, data: bytes) -> None:
+        """Splits what was read into lines to send and a rest; a close line ends up alone in `partial`."""
+        lines = (self.partial + data).split(b"\n")
+        self.partial = lines.pop()
+        for at, line in enumerate(lines):
+            if line.replace(b" ", b"").strip() == CLOSE:
+                lines, self.partial = lines[:at], CLOSE
+                break
+        self.pending = b"".join(line + b"\n" for line in lines)
+        if len(self.partial) > 16 * CHUNK:  # no bound on memory otherwise
+            self.pending, self.partial = self.pending + self.partial, b""
+
+    def close_stdin(self) -> None:
+        """No more input."""
+        if self.stdin >= 0:
+            self.poll.unregister(self.stdin)
+            os.close(self.stdin)
+            self.stdin = -1
+
+    def stop(self) -> None:
+        """The stop ladder: each signal to the main process with its grace, then SIGKILL to everything of it."""
+        # before the first signal: a tool's shell sits in another group and would be lost where there is no subreaper
+        self.known = descendants(self.worker)
+        for name, grace in self.spec["stop_signals"]:
+            send([self.worker], getattr(signal, name))
+            send([self.worker, *self.known], signal.SIGCONT)  # a paused tree cannot act on it
+            until = time.monotonic() + grace
+            while not self.ended and time.monotonic() < until:
+                self.wait(until - time.monotonic())
+            if self.ended:
+                return
+        send([self.worker, *descendants(self.worker)], signal.SIGKILL)
+        until = time.monotonic() + SWEEP_LIMIT
+        while not self.ended and time.monotonic() < until:
+            self.wait(until - time.monotonic())
+
+    def sweep(self) -> None:
+        """Ends and reaps whatever the worker left behind: SIGTERM, then SIGKILL until no child is left."""
+        swept: set[int] = set()
+        begun = time.monotonic()
+        if not LINUX:
+            send([*self.known, -self.worker], signal.SIGKILL)  # a negative pid is a group
+        while not self.childless and time.monotonic() - begun < SWEEP_LIMIT:
+            left = descendants(os.getpid())
+            if time.monotonic() - begun < TERM_GRACE:
+                new = [pid for pid in left if pid not in swept]
+                send(new, signal.SIGTERM)
+                send(new, signal.SIGCONT)
+            else:
+                send(left, signal.SIGSTOP)  # first, so that a fork bomb cannot outrun the kills
+                send(left, signal.SIGKILL)
+            swept.update(left)
+            self.wait(0.05)
+        self.exit["swept"] = len(swept)
+
+    def run(self) -> None:
+        """The whole life."""
+        if LINUX:
+            libc("prctl", 36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, before the worker can orphan anything
+        try:
+            self.start()
+            self.feed()
+        except OSError as error:
+            self.finish(None, f"{error.filename or self.spec['argv'][0]}: {error.strerror}")
+        while not self.ended:
+            self.wait()
+            if self.stop_asked and not self.ended:
+                self.stop()
+                if not self.ended:
+                    self.finish(None, "could not be killed: it is stuck in the kernel")
+        self.close_stdin()
+        self.reap()
+        self.sweep()
+        self.save("exit.json", self.exit, sync=True)
+
+
+def main() -> None:
+    """Claims the spec (a late shim whose spec was taken back starts nothing) and runs it."""
+    path = os.path.abspath(sys.argv[1])
+    os.closerange(3, 65_536)  # whatever the engine's own starter left open
+    os.umask(0o022)
+    folder = os.path.dirname(path)
+    bell = os.open(os.path.join(folder, "bell"), os.O_RDWR | os.O_NONBLOCK)
+    claimed = f"{path}.claimed"
+    try:
+        os.rename(path, claimed)
+    except FileNotFoundError:
+        return
+    with open(claimed, encoding="utf-8") as file:
+        spec = decode(file.read())
+    os.unlink(claimed)
+    Shim(folder, spec, bell).run()
+    os._exit(0)  # the interpreter's own clean-up would only take time
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Files over 5 MB, kept by hash beside the store: in its trees stands a one-line pointer.
+
+A file that merely looks like a pointer is kept this way too, so that every pointer in a tree is one of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from aura_engine.workspace.objects import make
+
+LARGE = 5 * 1024 * 1024
+"""Bytes from which on a file is kept beside the store."""
+
+MAGIC = b"aura-large-file sha256:"
+_NAME = re.compile(r"[0-9a-f]{64}-\d+")
+_CHUNK = 1 << 20
+
+
+def chunks(fd: int, size: int) -> Iterator[bytes]:
+    """At most `size` bytes of an open file: it may be growing while it is read."""
+    while size > 0 and (chunk := os.read(fd, min(_CHUNK, size))):
+        size -= len(chunk)
+        yield chunk
+
+
+def copy(source: Path, target: Path, mode: int) -> None:
+    """Copy a file's bytes to a new file, sharing blocks where the file system can; never a hard link."""
+    out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    with source.open("rb", buffering=0) as file, os.fdopen(out, "wb", buffering=0) as sink:
+        if hasattr(os, "copy_file_range"):
+            try:
+                while os.copy_file_range(file.fileno(), sink.fileno(), 1 << 30):
+                    pass
+                return
+            except OSError:  # across file systems, or one that cannot
+                file.seek(0)
+                sink.seek(0)
+        while chunk := file.read(_CHUNK):
+            sink.write(chunk)
+
+
+class LargeFiles:
+    """The large files of one store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._by_pointer: dict[str, Path] = {}
+
+    def load(self) -> None:
+        """Make the folder, and know what earlier runs left in it."""
+        self._folder.mkdir(exist_ok=True)
+        for place in self._folder.iterdir():
+            if _NAME.fullmatch(place.name):
+                self._by_pointer[_pointer(place.name)[1]] = place
+            else:
+                place.unlink()  # a copy that a crash cut short
+
+    def find(self, oid: str) -> Path | None:
+        """The large file that this blob points to; None for an ordinary blob."""
+        return self._by_pointer.get(oid)
+
+    def identify(self, fd: int, size: int) -> str:
+        """The id its pointer would have; nothing is kept."""
+        digest = hashlib.sha256()
+        read = 0
+        for chunk in chunks(fd, size):
+            digest.update(chunk)
+            read += len(chunk)
+        return _pointer(f"{digest.hexdigest()}-{read}")[1]
+
+    def add(self, fd: int, size: int) -> bytes:
+        """Keep at most `size` bytes of an open file; the pointer that stands for it. OSError when the disk is full."""
+        digest = hashlib.sha256()
+        read = 0
+        temporary = self._folder / f"tmp-{secrets.token_hex(8)}"
+        try:
+            with temporary.open("xb") as sink:
+                for chunk in chunks(fd, size):
+                    digest.update(chunk)
+                    sink.write(chunk)
+                    read += len(chunk)
+                sink.flush()
+                os.fsync(sink.fileno())
+            place = self._folder / f"{digest.hexdigest()}-{read}"
+            temporary.rename(place)
+        finally:
+            temporary.unlink(missing_ok=True)
+        data, oid = _pointer(place.name)
+        self._by_pointer[oid] = place
+        return data
+
+
+def _pointer(name: str) -> tuple[bytes, str]:
+    sha, _, size = name.partition("-")
+    data = MAGIC + f"{sha} size:{size}\n".encode()
+    return data, make({}, "blob", data)

@@ -1,0 +1,97 @@
+"""A workspace as a commit: our own walk, the base's rules, and nothing in the workspace is executed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aura_engine.workspace import trees
+from aura_engine.workspace.files import Found, Root, Walk, mode_of, stamp
+from aura_engine.workspace.ignore import NAME, Ignores
+from aura_engine.workspace.index import untouched
+from aura_engine.workspace.names import within
+from aura_engine.workspace.objects import FILE, Entry, New, make
+from aura_engine.workspace.store import GitStore, commit_text
+
+_NAMED = 500
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What an attempt left in its workspace."""
+
+    commit: str
+    """Its parent is the attempt's base."""
+    tree: str
+    changed: tuple[trees.Change, ...]
+    """Against the base, sorted by path."""
+    left_out: tuple[tuple[str, str], ...]
+    """Path and reason of what did not enter, folders as one; at most 500."""
+
+
+async def snapshot(
+    store: GitStore,
+    workspace: Path,
+    base_commit: str,
+    *,
+    message: str,
+    keep: Collection[str] = frozenset(),
+    skip: Collection[str] = frozenset(),
+) -> Snapshot:
+    """Commit the workspace onto `base_commit`, without touching or trusting anything in it.
+
+    Left out: `.git`, caches, and what the base's ignore files name, unless the base has the file or `keep` names it or
+    a folder around it. Files and folders in `skip` (prepared, shared, or withheld from the worker) stay as the base has
+    them. Also does so what cannot be read. GitError when the store fails, OSError when the workspace is gone.
+    """
+    return await store.run(_snapshot, store, workspace, base_commit, message, frozenset(keep), frozenset(skip))
+
+
+def ignores_of(store: GitStore, entries: Mapping[str, Entry]) -> Ignores:
+    """The rules of the ignore files that a tree has."""
+    rules = {
+        path: store.objects.read(entry.oid)
+        for path, entry in entries.items()
+        if path.rpartition("/")[2] == NAME and entry.mode == FILE
+    }
+    return Ignores(store.path, rules)
+
+
+def removed(entries: Mapping[str, Entry], found: Found, skip: frozenset[str]) -> list[str]:
+    """The files of a tree that are really gone: not merely unreadable, skipped, or now a thing git cannot hold."""
+    missing = [path for path in entries if path not in found.files]
+    if "." in found.left_out:
+        return []
+    return [path for path in missing if not within(path, skip) and not within(path, found.left_out)]
+
+
+def _snapshot(
+    store: GitStore, workspace: Path, base_commit: str, message: str, keep: frozenset[str], skip: frozenset[str]
+) -> Snapshot:
+    base_tree = store.objects.header(base_commit)[0]
+    base = store.flat(base_tree)
+    walk = Walk(known=base, keep=keep, skip=skip, ignored=ignores_of(store, base).match)
+    with Root(workspace) as root:
+        found = walk.run(root)
+        suspects = _suspects(store, workspace, base, found)
+        new: New = {}
+        changes: dict[str, Entry | None] = {**store.take(root, suspects, found.left_out, known=base, new=new)}
+    changes |= dict.fromkeys(removed(base, found, skip))
+    tree = trees.edit(store.objects, base_tree, changes, new) if changes else base_tree
+    commit = make(new, "commit", commit_text(tree, (base_commit,), message))
+    store.objects.add(new)
+    changed = sorted(trees.diff(store.objects, base_tree, tree))
+    return Snapshot(commit, tree, tuple(changed), tuple(sorted(found.left_out.items()))[:_NAMED])
+
+
+def _suspects(store: GitStore, workspace: Path, base: Mapping[str, Entry], found: Found) -> list[str]:
+    """The files that must be read: all but those whose stat proves that they still are what was checked out."""
+    proven = untouched(store.index_of(workspace), base, found.files)
+    suspects: list[str] = []
+    for path in found.files.keys() - proven:
+        info = found.files[path]
+        placed = store.placed.get((str(workspace), path))
+        if not (placed and placed == (stamp(info), base.get(path)) and mode_of(info) == placed[1].mode):
+            suspects.append(path)
+    return suspects

@@ -1,0 +1,277 @@
+"""The git store of a run: one bare repository outside every workspace, which only the engine reads and writes."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import hashlib
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from aura_engine.errors import GitError
+from aura_engine.workspace import trees
+from aura_engine.workspace.files import MAX_FILE, Root, Stamp, mode_of
+from aura_engine.workspace.git import call
+from aura_engine.workspace.large import LARGE, MAGIC, LargeFiles, chunks
+from aura_engine.workspace.objects import EMPTY_TREE, EXECUTABLE, FILE, LINK, TREE, Entry, New, Objects, make
+
+__all__ = ["EMPTY_TREE", "Change", "Entry", "GitStore", "Merged"]
+
+Change = trees.Change
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IDENTITY = "Aura <aura@localhost>"
+
+_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tbare = true
+\tfilemode = true
+\tsymlinks = true
+\tautocrlf = false
+\tprotectNTFS = false
+\tprotectHFS = false
+[merge]
+\tdirectoryRenames = false
+"""
+# protect*: a file called `git~1` is harmless here, and refusing it would let a worker make every checkout fail.
+
+_ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
+_THREADS = 4
+_FLATS_CACHED = 16
+_PENDING_BYTES = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Merged:
+    """A merge's tree and the paths that conflict; where they do, the tree's files hold the conflict markers."""
+
+    tree: str
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Nothing conflicts."""
+        return not self.conflicts
+
+
+class GitStore:
+    """A bare repository that only the engine writes. All `async` methods work off the loop; all raise GitError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.objects = Objects(path)
+        self.large = LargeFiles(path / "large")
+        self.placed: dict[tuple[str, str], tuple[Stamp, Entry]] = {}
+        """Large files put into workspaces, by workspace and path: they are not in any index."""
+        self.pack_lock = threading.Lock()
+        self._flat: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+
+    async def init(self) -> None:
+        """Make the store, or take up the one an earlier engine made."""
+        await self.run(self._init)
+
+    async def aclose(self) -> None:
+        """End the reading process and the threads; what is under way finishes first."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self.objects.close()
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run blocking work in one of the store's few threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(work, *args, **kwargs))
+
+    async def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """Write a commit; the same tree, parents and message always make the same one."""
+        return await self.run(self.commit_now, tree, parents, message)
+
+    async def tree_of(self, commit: str) -> str:
+        """The tree of a commit."""
+        return (await self.run(self.objects.header, commit))[0]
+
+    async def entries(self, tree: str) -> Mapping[str, Entry]:
+        """Every file of the tree by its path."""
+        return await self.run(self.flat, tree)
+
+    async def read(self, tree: str, path: str) -> bytes | None:
+        """A file's bytes (a link's target); None when the tree has no such file."""
+        return await self.run(self.read_now, tree, path)
+
+    async def edit(self, tree: str, changes: Mapping[str, Entry | bytes | None]) -> str:
+        """The tree with paths added or replaced (an entry, or bytes) or removed (None; a folder goes whole)."""
+        return await self.run(self.edit_now, tree, changes)
+
+    async def merge(self, base: str, ours: str, theirs: str) -> Merged:
+        """Three-way merge of trees. Only what both sides changed in the same path costs a process."""
+        return await self.run(self._merge, base, ours, theirs)
+
+    async def rebase_onto(self, base: str, head: str, snapshot: str) -> Merged:
+        """What an attempt changed (commit `base` → commit `snapshot`) on top of the commit `head`."""
+        base_tree, head_tree, snapshot_tree = [await self.tree_of(commit) for commit in (base, head, snapshot)]
+        return await self.merge(base_tree, head_tree, snapshot_tree)
+
+    async def diff(self, old: str, new: str) -> tuple[Change, ...]:
+        """What leads from one tree to the other. Renames are a delete and an add."""
+        return await self.run(lambda: tuple(trees.diff(self.objects, old, new)))
+
+    async def patch(self, old: str, new: str, *, paths: Iterable[str] = (), limit: int = 1_000_000) -> str:
+        """The difference of two trees as a unified patch of at most `limit` bytes, for the paths or for all."""
+        args = ["--literal-pathspecs", "diff-tree", "-r", "-p", "--no-ext-diff", "--no-textconv", "--no-color"]
+        done = await self.run(call, [*args, old, new, "--", *paths], git_dir=self.path, limit=limit)
+        return done.out.decode(errors="replace")
+
+    def commit_now(self, tree: str, parents: Sequence[str], message: str) -> str:
+        """See `commit`; blocks."""
+        new: New = {}
+        oid = make(new, "commit", commit_text(tree, parents, message))
+        self.objects.add(new)
+        return oid
+
+    def flat(self, tree: str) -> Mapping[str, Entry]:
+        """See `entries`; blocks, and the answer is shared: do not change it."""
+        known = self._flat.get(tree)
+        if known is None:
+            known = dict(trees.flatten(self.objects, tree))
+            self._flat[tree] = known
+            while len(self._flat) > _FLATS_CACHED:
+                self._flat.popitem(last=False)
+        return known
+
+    def read_now(self, tree: str, path: str) -> bytes | None:
+        """See `read`; blocks."""
+        entry = trees.lookup(self.objects, tree, path)
+        if entry is None or entry.mode == TREE:
+            return None
+        place = self.large.find(entry.oid)
+        return place.read_bytes() if place else self.objects.read(entry.oid)
+
+    def edit_now(self, tree: str, changes: Mapping[str, Entry | bytes | None]) -> str:
+        """See `edit`; blocks."""
+        new: New = {}
+        entries: dict[str, Entry | None] = {}
+        for path, change in changes.items():
+            if isinstance(change, bytes):
+                old = trees.lookup(self.objects, tree, path)
+                mode = EXECUTABLE if old and old.mode == EXECUTABLE else FILE
+                entries[path] = Entry(mode, make(new, "blob", change))
+            else:
+                entries[path] = change
+        edited = trees.edit(self.objects, tree, entries, new)
+        self.objects.add(new)
+        return edited
+
+    def take(
+        self, root: Root, paths: Iterable[str], skipped: dict[str, str], *, known: Mapping[str, Entry], new: New
+    ) -> dict[str, Entry]:
+        """Put files and links of a folder into the store, but for those that are as `known` says; blocks.
+
+        What cannot be read goes to `skipped`. The last objects are left in `new`, for the caller to write with its own.
+        """
+        taken: dict[str, Entry] = {}
+        pending = 0
+        for path in paths:
+            try:
+                mode, data = self._read_file(root, path)
+            except OSError as error:
+                skipped[path] = f"cannot be read: {error.strerror or error}"
+                continue
+            entry = Entry(mode, make(made := {}, "blob", data))
+            if entry == known.get(path):
+                continue
+            taken[path] = entry
+            new.update(made)
+            pending += len(data)
+            if pending > _PENDING_BYTES:
+                self.objects.add(new)
+                pending = 0
+        return taken
+
+    def identify(self, root: Root, path: str) -> Entry:
+        """The entry that `take` would make; nothing is stored. OSError when it is not a readable file or link."""
+        info = root.stat(path)
+        if mode_of(info) == LINK or info.st_size <= LARGE:
+            mode, data = self._read_file(root, path)
+            return Entry(mode, make({}, "blob", data))
+        fd = root.open(path)
+        try:
+            return Entry(mode_of(info) or FILE, self.large.identify(fd, MAX_FILE))
+        finally:
+            os.close(fd)
+
+    def index_of(self, workspace: Path) -> Path:
+        """Where the engine's own index of a workspace is."""
+        return self.path / "indexes" / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:24]
+
+    def _init(self) -> None:
+        for folder in ("objects/info", "objects/pack", "refs/heads", "info", "indexes", "packs"):
+            (self.path / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in (("config", _CONFIG), ("info/attributes", _ATTRIBUTES), ("HEAD", "ref: refs/heads/line\n")):
+            (self.path / name).write_text(text)
+        self.large.load()
+        self.objects.recover()
+
+    def _read_file(self, root: Root, path: str) -> tuple[str, bytes]:
+        mode = mode_of(root.stat(path))
+        if mode == LINK:
+            return mode, os.fsencode(root.readlink(path))
+        if mode is None:
+            raise OSError("not a regular file")
+        fd = root.open(path)
+        try:
+            data = b"".join(chunks(fd, LARGE + 1))
+            if len(data) > LARGE or data.startswith(MAGIC):
+                os.lseek(fd, 0, os.SEEK_SET)
+                data = self.large.add(fd, MAX_FILE)
+            return mode, data
+        finally:
+            os.close(fd)
+
+    def _merge(self, base: str, ours: str, theirs: str) -> Merged:
+        new: New = {}
+        try:
+            merged = trees.merge(self.objects, base, ours, theirs, new)
+        except trees.Overlap:
+            return self._merge_lines(base, ours, theirs)
+        self.objects.add(new)
+        return Merged(merged)
+
+    def _merge_lines(self, base: str, ours: str, theirs: str) -> Merged:
+        # Commits made for this one merge: `merge-tree --merge-base` came only with git 2.40.
+        root = self.commit_now(base, (), "base")
+        sides = {
+            "landed": self.commit_now(ours, (root,), "landed"),
+            "attempt": self.commit_now(theirs, (root,), "attempt"),
+        }
+        args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", *sides.values()]
+        done = call(args, git_dir=self.path, ok=(0, 1))
+        tree, *names = done.out.decode(errors="surrogateescape").split("\0")
+        conflicts = tuple(dict.fromkeys(name for name in names if name))
+        if done.code == 1 and not conflicts:
+            raise GitError(f"git merge-tree found a conflict in {ours} and {theirs} but named no file.")
+        changes: dict[str, Entry | bytes | None] = {}
+        for path in conflicts:
+            mine, other, merged = [trees.lookup(self.objects, side, path) for side in (ours, theirs, tree)]
+            if merged is None or merged.mode not in (FILE, EXECUTABLE) or self.large.find(merged.oid):
+                continue
+            if any(side and self.large.find(side.oid) for side in (mine, other)):
+                changes[path] = mine  # a pointer must not be torn by markers
+                continue
+            data = self.objects.read(merged.oid)
+            for word, commit in sides.items():  # words instead of commit ids
+                data = re.sub(rb"(?m)^(<{7}|>{7}) %s\b" % commit.encode(), rb"\1 %s" % word.encode(), data)
+            changes[path] = data
+        return Merged(self.edit_now(tree, changes), conflicts)
+
+
+def commit_text(tree: str, parents: Sequence[str], message: str, *, when: int = 0) -> bytes:
+    """A commit object by Aura, at `when` seconds since the epoch."""
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"{role} {IDENTITY} {when} +0000" for role in ("author", "committer")]
+    return ("\n".join(lines) + f"\n\n{message.strip()}\n").encode(errors="surrogateescape")

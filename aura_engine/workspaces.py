@@ -1,0 +1,152 @@
+"""Workspaces for attempts: made from the head (ahead of time for the next ready tasks), snapshotted, taken away.
+
+The next attempt at a task finds the work of the last one in its folder where that still merges: frozen files put back,
+conflicts marked when that is what sent it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from aura_engine.core.model import Check, Outcome, TaskStatus
+from aura_engine.core.state import RunState, Task
+from aura_engine.errors import AuraError
+from aura_engine.paths import RunPaths
+from aura_engine.preparing import Preparation
+from aura_engine.verify.programs import withheld
+from aura_engine.workspace.checkout import checkout, discard
+from aura_engine.workspace.snapshot import Snapshot, snapshot
+from aura_engine.workspace.store import GitStore
+
+log = logging.getLogger(__name__)
+
+MAKERS = 2
+"""Workspaces made at the same time: as many as there are cores on a small machine."""
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A worker's folder."""
+
+    folder: Path
+    base: str
+    """Commit of the line it was made from."""
+    carried: bool = False
+    conflicts: tuple[str, ...] = ()
+
+
+class Workspaces:
+    """Makes and keeps the folders of attempts."""
+
+    def __init__(
+        self, store: GitStore, paths: RunPaths, preparation: Preparation, state: RunState, task_file: str
+    ) -> None:
+        self._store = store
+        self._paths = paths
+        self._preparation = preparation
+        self._state = state
+        self._task_file = task_file
+        """The task file relative to the project; empty when it lies outside."""
+        self._ahead: dict[str, tuple[int, str, asyncio.Task[Workspace | None]]] = {}
+        self._makers = asyncio.Semaphore(MAKERS)
+
+    def ahead(self, task_ids: Collection[str], group: asyncio.TaskGroup) -> None:
+        """Begin with the folders of the tasks that will start next, so that a free slot never waits for a checkout."""
+        for task_id in task_ids:
+            n = len(self._state.tasks[task_id].attempts) + 1
+            if task_id not in self._ahead or self._ahead[task_id][0] != n:
+                base = self._state.head
+                making = group.create_task(self._try(task_id, n, base), name=f"workspace {task_id}")
+                self._ahead[task_id] = (n, base, making)
+
+    def base_for(self, task_id: str) -> tuple[str, asyncio.Task[Workspace | None] | None]:
+        """The commit that the next attempt starts from, and its folder when that is made or being made already."""
+        n, base, making = self._ahead.pop(task_id, (0, "", None))
+        if making is None or n != len(self._state.tasks[task_id].attempts) + 1:
+            return self._state.head, None
+        return base, making
+
+    async def _try(self, task_id: str, n: int, base: str) -> Workspace | None:
+        """Nothing waits for this one yet: a failure is told when the attempt itself makes it again."""
+        async with self._makers:
+            try:
+                return await self.make(task_id, n, base)
+            except (AuraError, OSError) as error:
+                log.warning("workspace of %s#%s: %s", task_id, n, error)
+                return None
+
+    async def make(self, task_id: str, n: int, base: str) -> Workspace:
+        """Fill the folder of an attempt. GitError, RuntimeFault (a `prepare` that fails)."""
+        folder = self._paths.workspace(task_id, n)
+        if folder.exists():  # left by an engine that died while making it
+            await discard(self._store, folder)
+        tree = await self._store.tree_of(base)
+        content, conflicts = await self._carried(self._state.tasks[task_id], tree)
+        await checkout(
+            self._store,
+            content or tree,
+            folder,
+            without=await self.withheld(tree),
+            throwaway_git=True,
+        )
+        await self._preparation.furnish(tree, folder)
+        return Workspace(folder, base, content is not None, conflicts)
+
+    async def _carried(self, task: Task, head_tree: str) -> tuple[str | None, tuple[str, ...]]:
+        """The tree that holds the last attempt's work on top of the head, and the files that conflict in it."""
+        last = next((a for a in reversed(task.attempts) if a.snapshot), None)
+        if last is None:
+            return None, ()
+        base_tree, work_tree = await self._store.tree_of(last.base), await self._store.tree_of(last.snapshot)
+        if work_tree == base_tree:
+            return None, ()
+        merged = await self._store.merge(base_tree, head_tree, work_tree)
+        if merged.conflicts and last.outcome is not Outcome.CONFLICT:
+            return None, ()
+        return merged.tree, merged.conflicts
+
+    async def withheld(self, tree: str) -> frozenset[str]:
+        """Files no worker gets: those of held-out checks, and the task file while it holds such checks."""
+        hidden = [check for check in self.all_checks() if check.hidden]
+        if not hidden:
+            return frozenset()
+        entries = await self._store.entries(tree)
+        own = {self._task_file} if self._task_file in entries else set[str]()
+        return withheld(entries.keys(), hidden) | own
+
+    def all_checks(self) -> list[Check]:
+        """Every check of the run that is still wanted."""
+        wanted = [task for task in self._state.leaves() if task.status is not TaskStatus.ARCHIVED]
+        return [*self._state.goal_checks.values(), *(check for task in wanted for check in task.spec.checks)]
+
+    async def untouchable(self, tree: str) -> frozenset[str]:
+        """Paths that stay as the line has them whatever a worker does."""
+        own = frozenset({self._task_file}) if self._task_file else frozenset[str]()
+        return await self.withheld(tree) | own
+
+    async def snapshot(self, task: Task, n: int, base: str) -> Snapshot:
+        """What the worker left, as a commit. GitError; OSError when the folder is gone."""
+        checks = [*task.spec.checks, *self._state.goal_checks.values()]
+        keep = {path for check in checks for path in (check.file, *check.uses) if path} | set(task.spec.makes)
+        tree = await self._store.tree_of(base)
+        return await snapshot(
+            self._store,
+            self._paths.workspace(task.spec.id, n),
+            base,
+            message=f"{task.spec.id}#{n} {task.spec.title}",
+            keep=keep,
+            skip=self._preparation.paths | await self.untouchable(tree),
+        )
+
+    async def remove(self, task_id: str, n: int) -> None:
+        """Take an attempt's folder and home away; its work is in the store. Never raises."""
+        try:
+            await discard(self._store, self._paths.workspace(task_id, n))
+            await asyncio.to_thread(shutil.rmtree, self._paths.home(task_id, n), ignore_errors=True)
+        except (AuraError, OSError) as error:
+            log.warning("cannot remove the workspace of %s#%s: %s", task_id, n, error)

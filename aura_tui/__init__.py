@@ -1,0 +1,3 @@
+"""The full-screen application, a client of the engine."""
+
+from __future__ import annotations
