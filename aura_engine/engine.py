@@ -252,17 +252,21 @@ class Engine:
 
     async def _watch_goal(self) -> None:
         options, recorder = self._options, self.recorder
-        async for seen in watch_goal(options.task_file, project=options.project):
-            if isinstance(seen, GoalError):
-                recorder.record(Notice(text=f"{seen.line()} The goal as it was stays in force.", level="warning"))
-                continue
-            try:
-                goal = parse_goal(seen)
-            except GoalError as error:
-                recorder.record(Notice(text=f"{error} The goal as it was stays in force.", level="warning"))
-                continue
-            if goal.revision != recorder.state.revision:
-                await recorder.record(_goal_read(goal))
+        state = recorder.state
+        async with contextlib.aclosing(
+            watch_goal(options.task_file, revision=state.revision, project=options.project)
+        ) as revisions:
+            async for seen in revisions:
+                try:
+                    if isinstance(seen, GoalError):
+                        raise seen
+                    goal = await asyncio.to_thread(parse_goal, seen)
+                except GoalError as error:
+                    text = f"{error} The goal as it was stays in force."
+                    recorder.record(Notice(text=text, level="warning"))
+                    continue
+                if goal.revision != state.revision:
+                    await recorder.record(_goal_read(goal))
 
     async def _loop(self, group: asyncio.TaskGroup) -> RunStatus:
         """React until the run ends."""

@@ -214,14 +214,14 @@ class Landing:
         origin = await self._store.entries(self._recorder.state.base_tree)
         landed = [path for path in base if path not in origin and is_deciding(path)]
         plan = decide(base, work, task.spec.makes, checks, landed=landed)
-        changes: dict[str, Entry | bytes | None] = {path: base[path] for path in plan.restore}
-        changes |= dict.fromkeys(plan.drop)
+        changes: dict[str, Entry | bytes | None] = dict.fromkeys(plan.drop)
         for path in plan.merge:
             new = await self._store.read(candidate.snapshot_tree, path) or b""
             old = await self._store.read(base_tree, path) if path in base else None
             frozen = freeze_manifest(path, old, new)
             if frozen.data != new:
                 changes[path] = frozen.data
+        changes |= {path: base[path] for path in plan.restore}
         candidate.dropped = tuple(sorted(plan.drop))
         candidate.restored = {path: plan.why.get(path, "") for path in plan.restore}
         tree = await self._store.edit(candidate.snapshot_tree, changes) if changes else candidate.snapshot_tree

@@ -23,7 +23,7 @@ from aura_engine.core.events import (
     TaskSettled,
     WorkerEnded,
 )
-from aura_engine.core.model import Ending, EndKind, Outcome, Role, Signal, SignalKind, TaskStatus
+from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, Signal, SignalKind, TaskStatus
 from aura_engine.core.routing import Step
 from aura_engine.core.schedule import Start
 from aura_engine.core.state import Attempt
@@ -194,7 +194,18 @@ class Supervisor:
             following.cancel()
             exiting.cancel()
         ending = hand.backend.ending(record, watch.seen, _tail_of(folder / "error.log"))
-        ending = _overruled(ending, watch)
+        await self._worker_ended(task_id, n, _overruled(ending, watch), record)
+
+    async def collect_exited(self, task_id: str, n: int, record: ExitRecord) -> None:
+        """A worker that ended while no engine ran: its output tells how."""
+        hand = self._hands[self._recorder.state.tasks[task_id].attempts[n - 1].role]
+        folder = self._paths.attempt(task_id, n)
+        seen = Seen()
+        tail = Tail(folder / "output.jsonl", hand.backend.parser(), seen.add_all)
+        await tail.drain()
+        await self._worker_ended(task_id, n, hand.backend.ending(record, seen, _tail_of(folder / "error.log")), record)
+
+    async def _worker_ended(self, task_id: str, n: int, ending: Ending, record: ExitRecord) -> None:
         self._recorder.record(WorkerEnded(task=task_id, n=n, ending=ending, exit=record))
         self._wake()
         await self.collect(task_id, n)

@@ -70,7 +70,9 @@ class Verifier:
         self._store = store
         self._root = folder
         self._preparation = preparation
-        self._bench = Bench(scratch=folder / "scratch", env=env, judge=judge)
+        scratch = folder / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._bench = Bench(scratch=scratch, env=env, judge=judge)
         self._numbers = itertools.count(1)
         self._receipts: OrderedDict[tuple[str, str], Receipt] = OrderedDict()
         self.counts: dict[str, Counts] = {}

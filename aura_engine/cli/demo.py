@@ -33,11 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
     from aura_engine.demo.story import brain, edit_when, make_project
     from aura_engine.recorder import Committed
 
-    folder = (
-        Path(arguments.folder).expanduser()
-        if arguments.folder
-        else Path(tempfile.mkdtemp(prefix="aura-demo-", dir="."))
-    )
+    named = arguments.folder or tempfile.mkdtemp(prefix="aura-demo-", dir=".")
+    folder = Path(named).expanduser()
     task_file = make_project(folder.resolve())
     landed: set[str] = set()
     edited = False

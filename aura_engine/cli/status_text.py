@@ -24,10 +24,8 @@ def status_text(run: str, status: dict[str, Any]) -> str:
     ]
     checks = status["goal_checks"]
     if checks["total"]:
-        open_checks = ", ".join(f"{name}: {verdict}" for name, verdict in checks["open"].items())
-        lines.append(
-            f"  goal checks: {checks['green']}/{checks['total']} green{f' ({open_checks})' if open_checks else ''}"
-        )
+        named = ", ".join(f"{name}: {verdict}" for name, verdict in checks["open"].items())
+        lines.append(f"  goal checks: {checks['green']}/{checks['total']} green" + (f" ({named})" if named else ""))
     for role, parked in status["parked"].items():
         lines.append(f"  {role} waits until {parked['until'] or 'you act'}: {parked['reason']}")
     for question in status["questions"]:

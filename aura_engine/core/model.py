@@ -360,6 +360,10 @@ class Signal(Frozen):
     session: str = ""
     status: int | None = None
     """HTTP status of an API error, where said."""
+    reason: str = ""
+    """For FAILED: the program's own word for it, such as `error_max_turns`."""
+    turns: int | None = None
+    """For USAGE: model calls so far."""
 
 
 class EndKind(StrEnum):

@@ -31,7 +31,7 @@ class Owner(NamedTuple):
         return f"process {self.pid} on {self.host}" if self.pid else "another process"
 
 
-class Lock:
+class OwnerLock:
     """The lock of one run; held until `release`, the end of a `with`, or the death of the process."""
 
     def __init__(self, path: Path, descriptor: int) -> None:

@@ -147,7 +147,8 @@ class Draft:
         before = (dict(self.add), dict(self.keys), self._mint)
         self._mint = IdMint(self.state.batch, {*self.state.tasks, *self.add})
         try:
-            self._mint_all(args.tasks, parent)
+            beside = {spec.title.casefold() for spec in self.all_specs().values() if spec.parent == parent}
+            self._mint_all(args.tasks, parent, beside)
             for item in _walk(args.tasks):
                 self._fill(item)
             self._refuse_cycles()
@@ -159,18 +160,17 @@ class Draft:
             raise
         return "added: " + ", ".join(f"{item.key} = {self.keys[item.key]}" for item in _walk(args.tasks))
 
-    def _mint_all(self, items: Sequence[tools.TaskArgs], parent: str) -> None:
-        titles = {(spec.parent, spec.title.casefold()) for spec in self.all_specs().values()}
+    def _mint_all(self, items: Sequence[tools.TaskArgs], parent: str, titles: set[str]) -> None:
         for item in items:
             if item.key in self.keys or item.key in self.state.tasks:
                 raise Refused(f"the key “{item.key}” is taken")
-            if (parent, item.title.casefold()) in titles:
+            if item.title.casefold() in titles:
                 raise Refused(f"there is a task “{item.title}” in the same place already")
-            titles.add((parent, item.title.casefold()))
+            titles.add(item.title.casefold())
             task_id = self._mint.mint(parent)
             self.keys[item.key] = task_id
             self.add[task_id] = TaskSpec(id=task_id, parent=parent, title=item.title, group=bool(item.tasks))
-            self._mint_all(item.tasks, task_id)
+            self._mint_all(item.tasks, task_id, set())
 
     def _fill(self, item: tools.TaskArgs) -> None:
         task_id = self.keys[item.key]

@@ -1,7 +1,7 @@
 """The shim: one small process per worker, which outlives the engine and answers for everything the worker started.
 
-Run as `python -I -S shim.py FOLDER/spec.json NAME`. It is stand-alone and imports nothing that costs time (`json`, `signal`
-and `ctypes` would double its start; their C halves do not). In FOLDER it keeps
+Run as `python -I -S shim.py FOLDER/spec.json NAME`. It is stand-alone and imports nothing that costs time (`json`,
+`signal`, `pathlib` and `ctypes` would double its start; their C halves do not). In FOLDER it keeps
 
     spec.json      what to start; taken away as soon as it is read, since its environment may hold a key
     stdin.txt      the worker's standard input, where that is not kept open
@@ -18,19 +18,22 @@ the worker's process group and what `ps` showed below it are killed; a process t
 
 from __future__ import annotations
 
+# ruff: noqa: PTH100, PTH104, PTH108, PTH113, PTH120, PTH123, PTH208
 import _ctypes
 import _json
-import _signal as signal  # pyright: ignore[reportMissingImports]
 import os
 import resource
 import select
 import sys
 import time
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # importing it from typing would cost more than all the rest
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Sequence
     from typing import Any
+else:
+    import _signal as signal
 
 LINUX = sys.platform == "linux"
 CHUNK = 1 << 16
@@ -84,8 +87,10 @@ def descendants(pid: int) -> list[int]:
     if LINUX:
         below = _children
     else:
-        with os.popen("ps -A -o pid= -o ppid=") as out:
-            pairs = [line.split() for line in out]
+        import subprocess  # noqa: PLC0415
+
+        listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=", "-o", "ppid="], capture_output=True, check=False)
+        pairs = [line.split() for line in listing.stdout.splitlines()]
 
         def below(pid: int) -> list[int]:
             return [int(child) for child, parent in pairs if int(parent) == pid]
@@ -110,7 +115,7 @@ def send(pids: Sequence[int], signum: int) -> None:
 
 def encode(value: Any) -> str:
     """JSON of dicts, strings, numbers and None: all that a record holds."""
-    if isinstance(value, dict):
+    if hasattr(value, "items"):
         return "{" + ", ".join(f"{encode(key)}: {encode(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
         return _json.encode_basestring_ascii(value)
@@ -129,13 +134,15 @@ class _Decoding:
 
 def decode(text: str) -> Any:
     """A JSON text that starts at its first character."""
-    return _json.make_scanner(_Decoding)(text, 0)[0]
+    context: Any = _Decoding
+    return _json.make_scanner(context)(text, 0)[0]
 
 
 def libc(name: str, *args: Any) -> int:
     """Calls a function of the C library; -1 where it cannot be had."""
+    here: Any = None
     try:
-        return _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(None, 0), name), args)
+        return _ctypes.call_function(_ctypes.dlsym(_ctypes.dlopen(here, 0), name), args)
     except (OSError, AttributeError):
         return -1
 
@@ -145,7 +152,7 @@ def program_in(path: str, program: str) -> str:
     if "/" in program:
         return program
     for folder in path.split(":"):
-        candidate = os.path.join(folder, program)
+        candidate = f"{folder}/{program}"
         if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             return candidate
     return program
@@ -175,18 +182,18 @@ class Shim:
         self.poll = select.poll()
         self.poll.register(self.wake, select.POLLIN)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._ask_stop)
+        signal.signal(signal.SIGCHLD, self._on_signal)
+        signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    def _ask_stop(self, *_: object) -> None:
-        self.stop_asked = True
+    def _on_signal(self, signum: int, _: object) -> None:
+        self.stop_asked = self.stop_asked or signum == signal.SIGTERM
 
     def save(self, name: str, record: dict[str, Any], *, sync: bool = False) -> None:
         """Puts a record in place by rename; with `sync` it outlives a power cut."""
-        path = os.path.join(self.folder, name)
+        path = f"{self.folder}/{name}"
         fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, encode(record).encode())
         if sync:
@@ -202,15 +209,15 @@ class Shim:
         """Starts the worker and says so; OSError when it cannot be started."""
         spec = self.spec
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        out = os.open(os.path.join(self.folder, "output.jsonl"), flags, 0o600)
-        err = os.open(os.path.join(self.folder, "error.log"), flags, 0o600)
+        out = os.open(f"{self.folder}/output.jsonl", flags, 0o600)
+        err = os.open(f"{self.folder}/error.log", flags, 0o600)
         if spec["stdin_open"]:
             self._open_input()
             stdin, self.stdin = os.pipe()
             os.set_blocking(self.stdin, False)
             self.poll.register(self.stdin, 0)
         else:
-            stdin = os.open(os.path.join(self.folder, "stdin.txt"), os.O_RDONLY)
+            stdin = os.open(f"{self.folder}/stdin.txt", os.O_RDONLY)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
         os.chdir(spec["cwd"])
         self.worker = os.posix_spawn(
@@ -234,7 +241,7 @@ class Shim:
         self.ring(b"r")
 
     def _open_input(self) -> None:
-        path = os.path.join(self.folder, "input.jsonl")
+        path = f"{self.folder}/input.jsonl"
         self.source = os.open(path, os.O_RDONLY)
         news = libc("inotify_init1", os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else -1
         if news >= 0 and libc("inotify_add_watch", news, os.fsencode(path), 2) >= 0:  # IN_MODIFY
@@ -379,7 +386,7 @@ def main() -> None:
     os.closerange(3, 65_536)  # whatever the engine's own starter left open
     os.umask(0o022)
     folder = os.path.dirname(path)
-    bell = os.open(os.path.join(folder, "bell"), os.O_RDWR | os.O_NONBLOCK)
+    bell = os.open(f"{folder}/bell", os.O_RDWR | os.O_NONBLOCK)
     claimed = f"{path}.claimed"
     try:
         os.rename(path, claimed)

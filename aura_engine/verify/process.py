@@ -136,7 +136,7 @@ def _stop(token: str, leader: int, *, alive: bool) -> None:
     if alive:
         _kill(_tree(leader))
     for _ in range(_SWEEPS):
-        left = [process for process in psutil.process_iter() if _belongs(process, token, leader)]
+        left = _left(token, leader)
         if not left:
             return
         _kill(left)
@@ -159,9 +159,20 @@ def _kill(processes: list[psutil.Process]) -> None:
             continue
 
 
-def _belongs(process: psutil.Process, token: str, session: int) -> bool:
-    try:
-        ours = os.getsid(process.pid) == session or process.environ().get(_MARK) == token
-        return ours and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.Error, OSError):
-        return False
+def _left(token: str, session: int) -> list[psutil.Process]:
+    found: list[psutil.Process] = []
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == session or _marked(pid, token):
+                process = psutil.Process(pid)
+                if process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def _marked(pid: int, token: str) -> bool:
+    if psutil.LINUX:  # five times cheaper than psutil's parsed copy, and this looks at every process of the machine
+        return f"{_MARK}={token}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    return psutil.Process(pid).environ().get(_MARK) == token

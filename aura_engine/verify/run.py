@@ -134,7 +134,6 @@ async def settle_red(first: Receipt, rerun: Callable[[], Awaitable[Receipt]]) ->
 
 
 async def _run(check: Check, checkout: Path, bench: Bench, counts_before: Counts | None) -> _Finding:
-    place = _Place(bench.scratch / f"check-{secrets.token_hex(8)}")
     probes: list[inside.Put] = []
     try:
         for path, text in check.files.items():
@@ -142,34 +141,31 @@ async def _run(check: Check, checkout: Path, bench: Bench, counts_before: Counts
         if check.run is None or not check.reproduce:
             note = "read as it was landed, not made again" if check.run else ""
             return await _read(check, checkout, _Finding(Verdict.GREEN, note))
-        return await _command(check, check.run, checkout, bench, place, counts_before)
+        return await _command(check, check.run, checkout, bench, counts_before)
     except inside.Unusable as error:
         return _Finding(Verdict.RED, str(error))
     finally:
         for probe in reversed(probes):
             inside.take_back(probe)
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, place.folder, ignore_errors=True))
 
 
-async def _command(
-    check: Check, command: str, checkout: Path, bench: Bench, place: _Place, counts_before: Counts | None
-) -> _Finding:
-    if check.file:
-        inside.remove(checkout, check.file)
+async def _command(check: Check, command: str, checkout: Path, bench: Bench, counts_before: Counts | None) -> _Finding:
     own = own_report(command)
-    if own and not own.startswith("/"):
-        inside.remove(checkout, own)
-    ran = await run_command(
-        [*bench.prefix, "/bin/sh", "-c", command],
-        cwd=checkout,
-        env=place.env(bench.env),
-        limit=check.timeout,
-        max_output=bench.max_output,
-    )
-    report = place.report
-    if own and not own.startswith("/"):
-        report = inside.resolve(checkout, own)
-    counts = await asyncio.to_thread(junit.read_report, report)
+    own = "" if own.startswith("/") else own
+    for path in filter(None, (check.file, own)):
+        inside.remove(checkout, path)
+    place = _Place(bench.scratch / f"check-{secrets.token_hex(8)}")
+    try:
+        ran = await run_command(
+            [*bench.prefix, "/bin/sh", "-c", command],
+            cwd=checkout,
+            env=place.env(bench.env),
+            limit=check.timeout,
+            max_output=bench.max_output,
+        )
+        counts = await asyncio.to_thread(junit.read_report, inside.resolve(checkout, own) if own else place.report)
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, place.folder, ignore_errors=True))
     if counts is None and not runs_pytest(command) and runs_unittest(command):
         counts = counts_in(ran.tail)
     problem = _problem_with_run(ran, check, bench.max_output) or problem_with_counts(check, counts, counts_before)

@@ -18,7 +18,7 @@ from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.names import within
 from aura_engine.workspace.objects import EXECUTABLE, Entry, New
-from aura_engine.workspace.store import GitStore
+from aura_engine.workspace.store import ATTRIBUTES, GitStore
 
 _PACKS_CACHED = 8
 
@@ -27,6 +27,7 @@ _CONFIG = """[core]
 \tfilemode = true
 \tbare = false
 \tautocrlf = false
+\tprotectNTFS = false
 [user]
 \tname = worker
 \temail = worker@localhost
@@ -102,6 +103,7 @@ def _make_git(store: GitStore, tree: str, dest: Path, index: Path, untracked: li
     (git / "HEAD").write_text("ref: refs/heads/main\n")
     (git / "config").write_text(_CONFIG)
     (git / "packed-refs").write_text(f"{commit} refs/heads/main\n")
+    (git / "info/attributes").write_text(ATTRIBUTES)
     lines = [f"/{_quoted(path)}\n".encode(errors="surrogateescape") for path in untracked if "\n" not in path]
     if lines:
         (git / "info/exclude").write_bytes(b"".join(lines))

@@ -43,7 +43,7 @@ _CONFIG = """[core]
 """
 # protect*: a file called `git~1` is harmless here, and refusing it would let a worker make every checkout fail.
 
-_ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
+ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
 _THREADS = 4
 _FLATS_CACHED = 16
 _PENDING_BYTES = 32 * 1024 * 1024
@@ -212,7 +212,7 @@ class GitStore:
     def _init(self) -> None:
         for folder in ("objects/info", "objects/pack", "refs/heads", "info", "indexes", "packs"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
-        for name, text in (("config", _CONFIG), ("info/attributes", _ATTRIBUTES), ("HEAD", "ref: refs/heads/line\n")):
+        for name, text in (("config", _CONFIG), ("info/attributes", ATTRIBUTES), ("HEAD", "ref: refs/heads/line\n")):
             (self.path / name).write_text(text)
         self.large.load()
         self.objects.recover()

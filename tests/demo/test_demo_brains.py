@@ -29,10 +29,8 @@ def grown(before: Ask, answer: Say, result: str = "ok") -> Ask:
 
 
 def planner(trigger: str) -> Ask:
-    return ask(
-        f"A1.1 [completed] One (unproven)\nA1.2 [pending] Two: more needs A1.1, A1.10\n\n# Why you are asked: {trigger}\nmore",
-        tools=PLANNER,
-    )
+    tree = "A1.1 [completed] One (unproven)\nA1.2 [pending] Two: more needs A1.1, A1.10"
+    return ask(f"{tree}\n\n# Why you are asked: {trigger}\nmore", tools=PLANNER)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ MAX_CACHED_BLOCKS = 3
 
 
 class AnthropicProvider:
-    """See Provider. The SDK appends `/v1/messages` to the base URL; one that ends in `/v1` already is taken as meant."""
+    """See Provider. The SDK appends `/v1/messages` to the base URL; a `/v1` at its end is dropped."""
 
     def __init__(self, *, api_key: str, base_url: str, model: str) -> None:
         self._key = api_key or "none"

@@ -1,0 +1,314 @@
+"""The local runtime: workers as processes of this machine, each under its shim, which outlives the engine.
+
+What a worker's folder holds is told in shim.py. The engine listens to the `bell` FIFO and to the shim's pidfd; both are
+opened again by `adopt`, so that nothing depends on having been the parent. Where there is no pidfd (macOS) the shim's
+end is looked for every 20 ms once the bell has fallen silent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord
+from aura_engine.errors import RuntimeFault
+from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes.environment import worker_env
+
+START_LIMIT = 15.0
+"""Seconds a shim may take until its worker runs; a machine under heavy load needs a few."""
+STOP_SLACK = shim.TERM_GRACE + shim.SWEEP_LIMIT + 5.0
+"""Seconds beyond the stop ladder after which the shim itself is taken for stuck."""
+GONE_POLL = 0.02
+_BELL_ROOM = 64
+
+
+class LocalWorker:
+    """One worker, started or adopted. `record` is its process, or its shim's where it could not be started."""
+
+    def __init__(self, folder: Path, bell: int, *, pid: int) -> None:
+        self.folder = folder
+        self.record = self.shim = ProcessRecord(pid=pid, start_time=0.0, boot_id="")
+        self._stop_within = 0.0
+        self._bell = bell
+        self._pid = pid
+        self._pidfd = processes.pidfd(pid)
+        self._running = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._gone = asyncio.Event()
+        self._exit: ExitRecord | None = None
+        self._settling = asyncio.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(bell, self._hear)
+        if self._pidfd is not None:
+            self._loop.add_reader(self._pidfd, self._reap)
+
+    # ---- what the shim says
+
+    def _hear(self) -> None:
+        try:
+            said = os.read(self._bell, _BELL_ROOM)
+        except BlockingIOError:
+            return
+        if b"r" in said or b"x" in said:
+            self._running.set()
+        if b"x" in said:
+            self._ended.set()
+        if not said:
+            self._loop.remove_reader(self._bell)
+            if self._pidfd is None:
+                self._reap()
+
+    def _reap(self) -> None:
+        """The shim is gone (or soon will be, where only the bell said so): collect it if it was our child."""
+        try:
+            pid, _ = os.waitpid(self._pid, os.WNOHANG)
+            if pid == 0:
+                self._loop.call_later(GONE_POLL, self._reap)
+                return
+        except ChildProcessError:
+            if self.shim.start_time and processes.alive(self.shim):
+                self._loop.call_later(GONE_POLL, self._reap)
+                return
+        self.close()
+        for event in (self._running, self._ended, self._gone):
+            event.set()
+
+    def close(self) -> None:
+        """Stop listening; the worker goes on. Safe to call again."""
+        for fd in (self._bell, self._pidfd):
+            if fd is not None and fd >= 0:
+                self._loop.remove_reader(fd)
+                os.close(fd)
+        self._bell, self._pidfd = -1, None
+
+    async def running(self) -> None:
+        """Waits for the shim to have started the worker, or failed to. RuntimeFault when it does neither in time."""
+        try:
+            async with asyncio.timeout(START_LIMIT):
+                await self._running.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGKILL)  # our own child, not yet waited for: the pid is still its
+            raise RuntimeFault(
+                f"The worker's shim did not start within {START_LIMIT:.0f} s.", cure="Is the machine overloaded?"
+            ) from None
+        self.know()
+
+    def know(self) -> bool:
+        """Reads who runs from process.json; False when it is not there."""
+        found = _processes_in(self.folder)
+        if found is not None:
+            self.shim, self.record, self._stop_within = found
+        elif not self.shim.start_time:
+            self.record = self.shim = ProcessRecord(
+                pid=self._pid, start_time=shim.start_time(self._pid), boot_id=processes.boot_id()
+            )
+        return found is not None
+
+    # ---- what others ask
+
+    async def wait(self) -> ExitRecord:
+        """How the main process ended, as soon as it did; what it left behind may still be being swept."""
+        await self._ended.wait()
+        return await self._settle()
+
+    async def swept(self) -> ExitRecord:
+        """The final record, once no process of the worker's is left."""
+        await self._gone.wait()
+        self._exit = None
+        return await self._settle()
+
+    async def _settle(self) -> ExitRecord:
+        async with self._settling:
+            if self._exit is None:
+                self._exit = _exit_in(self.folder)
+            if self._exit is None:  # the shim died first (out of memory?): nobody watches the worker any more
+                await asyncio.to_thread(processes.kill_session, self.record)
+                self._exit = ExitRecord(error="its shim ended without a record; what was left of it was killed")
+            return self._exit
+
+    def begin_stop(self) -> None:
+        """Asks the shim to walk the stop ladder; `wait` and `swept` tell when it is done."""
+        processes.signal_process(self.shim, signal.SIGTERM)
+
+    async def stop(self) -> ExitRecord:
+        """Walks the stop ladder and waits until no process of the worker's is left.
+
+        Takes at most the ladder's grace plus STOP_SLACK seconds; then everything is killed from here.
+        """
+        self.begin_stop()
+        try:
+            async with asyncio.timeout(self._stop_within + STOP_SLACK):
+                return await self.swept()
+        except TimeoutError:
+            below = await asyncio.to_thread(shim.descendants, self.shim.pid)
+            processes.signal_all(below, signal.SIGKILL)
+            processes.signal_process(self.shim, signal.SIGKILL)
+            async with asyncio.timeout(STOP_SLACK):
+                return await self.swept()
+
+    async def pause(self) -> None:
+        """Freezes the worker and all below it; its shim stays awake."""
+        await asyncio.to_thread(self._signal_tree, signal.SIGSTOP)
+
+    async def resume(self) -> None:
+        """Lets a frozen worker go on."""
+        await asyncio.to_thread(self._signal_tree, signal.SIGCONT)
+
+    def _signal_tree(self, signum: signal.Signals) -> None:
+        done: set[int] = set()
+        for _ in range(10):  # a process may fork between being listed and being stopped
+            new = [pid for pid in shim.descendants(self.shim.pid) if pid not in done]
+            if not new:
+                return
+            processes.signal_all(new, signum)
+            done.update(new)
+
+    def send(self, line: str) -> None:
+        """Appends one line to the worker's input. RuntimeFault when its stdin was not kept open."""
+        data = line.replace("\n", " ").encode() + b"\n"
+        try:
+            fd = os.open(self.folder / "input.jsonl", os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            raise RuntimeFault("This worker takes no further input.") from None
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+
+    def close_input(self) -> None:
+        """Closes the worker's stdin once all that was sent has been read."""
+        self.send('{"aura":"close"}')
+
+    def alive(self) -> bool:
+        """Whether the main process still runs."""
+        return not self._ended.is_set() and processes.alive(self.record)
+
+    def usage_sample(self) -> tuple[float, int, int]:
+        """CPU seconds so far, resident bytes and number of processes, the shim's own included. About 1 ms."""
+        return processes.usage_below(self.shim.pid) if processes.alive(self.shim) else (0.0, 0, 0)
+
+
+class LocalRuntime:
+    """Starts and adopts workers on this machine. Not for Windows."""
+
+    async def start(self, launch: LaunchSpec, folder: Path, name: str) -> LocalWorker:
+        """Starts a worker whose traces are kept in `folder`; `name` shows in the process list.
+
+        The environment is the allow-list of worker_env with the launch's own on top. A program that cannot be started
+        is no error here: `wait` then tells it in its record. RuntimeFault when the shim cannot be started.
+        """
+        self._write(launch, folder)
+        bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+        argv = [sys.executable, "-I", "-S", _script(), str(folder / "spec.json"), f"aura-{name}"]
+        try:
+            # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
+            pid = os.posix_spawn(  # noqa: ASYNC221
+                sys.executable, argv, {}, file_actions=null, setsid=True
+            )
+        except OSError as error:
+            os.close(bell)
+            raise RuntimeFault(
+                f"No process could be started for the worker: {error.strerror}.", cure="Are there too many processes?"
+            ) from error
+        worker = LocalWorker(folder, bell, pid=pid)
+        await worker.running()
+        return worker
+
+    @staticmethod
+    def _write(launch: LaunchSpec, folder: Path) -> None:
+        home = Path(launch.env.get("HOME", folder / "home"))
+        env = worker_env(launch.env, home=home)
+        if any("\0" in text for text in (*launch.argv, *env, *env.values())):
+            raise RuntimeFault("The worker's command line or environment holds a zero byte.")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        Path(env["TMPDIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+        spec = launch.model_dump(include={"argv", "cwd", "stdin_open", "stop_signals"})
+        _private(folder / ("input.jsonl" if launch.stdin_open else "stdin.txt"), launch.stdin)
+        os.mkfifo(folder / "bell", 0o600)
+        _private(folder / "spec.json", json.dumps({**spec, "env": env, "boot_id": processes.boot_id()}))
+
+    async def adopt(self, folder: Path) -> LocalWorker | ExitRecord | None:
+        """What became of the worker of `folder`: still there, ended, or never (or no longer) there.
+
+        After None it is certain that none will start there: a shim that was only just coming up finds its spec gone.
+        """
+        if (record := _exit_in(folder)) is not None:
+            return record
+        with suppress(FileNotFoundError):
+            (folder / "spec.json").unlink()
+            return None
+        if not await _spoken_for(folder):
+            return _exit_in(folder) or await self._orphan(folder)
+        bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+        found = _processes_in(folder)
+        if found is None or not processes.alive(found[0]):
+            os.close(bell)
+            return _exit_in(folder) or await self._orphan(folder)
+        worker = LocalWorker(folder, bell, pid=found[0].pid)
+        worker.know()
+        if (record := _exit_in(folder)) is not None:  # it rang between our first look and our listening
+            worker.close()
+            return record
+        return worker
+
+    @staticmethod
+    async def _orphan(folder: Path) -> ExitRecord | None:
+        """A worker whose shim is gone cannot be watched: it is killed."""
+        found = _processes_in(folder)
+        if found is None or not processes.alive(found[1]):
+            return None
+        await asyncio.to_thread(processes.kill_session, found[1])
+        return ExitRecord(error="its shim was gone; the worker was killed")
+
+
+async def _spoken_for(folder: Path) -> bool:
+    """Whether a shim holds the bell, waiting (at most START_LIMIT seconds) for it to say who runs or how it ended."""
+    for _ in range(int(START_LIMIT / GONE_POLL)):
+        try:
+            os.close(os.open(folder / "bell", os.O_WRONLY | os.O_NONBLOCK))
+        except OSError:  # no FIFO, or nobody holds its other end
+            return False
+        if (folder / "process.json").exists() or (folder / "exit.json").exists():
+            return True
+        await asyncio.sleep(GONE_POLL)
+    return True
+
+
+def _script() -> str:
+    """The shim as byte code where that is fresh (5 ms less to start), else as source."""
+    source, cached = Path(shim.__file__), Path(shim.__cached__ or shim.__file__)
+    try:
+        return str(cached if cached.stat().st_mtime_ns >= source.stat().st_mtime_ns else source)
+    except OSError:
+        return str(source)
+
+
+def _private(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def _exit_in(folder: Path) -> ExitRecord | None:
+    try:
+        return ExitRecord.model_validate_json((folder / "exit.json").read_bytes())
+    except (OSError, ValidationError):  # an empty one is what a power cut leaves
+        return None
+
+
+def _processes_in(folder: Path) -> tuple[ProcessRecord, ProcessRecord, float] | None:
+    try:
+        found = json.loads((folder / "process.json").read_bytes())
+        shim_record = ProcessRecord.model_validate(found["shim"])
+        return shim_record, ProcessRecord.model_validate(found["worker"]), float(found["stop_within"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,136 @@
+"""Processes by their whole identity: pid, start time and boot. A pid alone may by now be somebody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import psutil
+
+from aura_engine.core.model import ProcessRecord
+from aura_engine.runtimes import shim
+
+_TICK = float(os.sysconf("SC_CLK_TCK"))
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_CLOCK_SLACK = 2.0
+"""Seconds by which the shim's note of a start and the system's may differ off Linux."""
+_RSS, _UTIME, _CSTIME = 21, 11, 14
+"""Positions in /proc/PID/stat, counted from its third field."""
+
+
+@cache
+def boot_id() -> str:
+    """Names this boot of the machine."""
+    if shim.LINUX:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return f"boot-{round(psutil.boot_time() / 60)}"
+
+
+def alive(record: ProcessRecord) -> bool:
+    """Whether this very process still runs; a zombie does not."""
+    if record.boot_id != boot_id():
+        return False
+    if shim.LINUX:
+        return shim.start_time(record.pid) == record.start_time
+    try:
+        found = psutil.Process(record.pid)
+        return found.status() != psutil.STATUS_ZOMBIE and abs(found.create_time() - record.start_time) < _CLOCK_SLACK
+    except psutil.Error:
+        return False
+
+
+def pidfd(pid: int) -> int | None:
+    """A descriptor that turns readable when the process ends; None where the system has none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def signal_process(record: ProcessRecord, signum: signal.Signals) -> bool:
+    """Signals this very process and never a later owner of its pid; False when it is gone."""
+    handle = pidfd(record.pid)
+    try:
+        if not alive(record):  # asked after the descriptor was opened: from here on it is this process or none
+            return False
+        if handle is not None and sys.platform == "linux":
+            signal.pidfd_send_signal(handle, signum)
+        else:
+            os.kill(record.pid, signum)
+    except OSError:
+        return False
+    finally:
+        if handle is not None:
+            os.close(handle)
+    return True
+
+
+def signal_all(pids: Iterable[int], signum: signal.Signals) -> None:
+    """Signals processes that were listed this instant."""
+    for pid in pids:
+        started = shim.start_time(pid)
+        if started or not shim.LINUX:
+            when = started or time.time()
+            record = ProcessRecord(pid=pid, start_time=when, boot_id=boot_id())
+            if shim.LINUX:
+                signal_process(record, signum)
+            else:
+                shim.send([pid], signum)
+
+
+def kill_session(leader: ProcessRecord) -> None:
+    """SIGKILL to a worker and all below it or in its session, when the shim that would sweep is gone.
+
+    Blocks for some milliseconds. A descendant with a session of its own whose parent has died escapes here (only here).
+    """
+    for _ in range(10):
+        below = shim.descendants(leader.pid) if alive(leader) else []
+        session = [pid for pid in psutil.pids() if _session(pid) == leader.pid]
+        found = {*below, *session, *([leader.pid] if alive(leader) else [])}
+        if not found:
+            return
+        signal_all(found, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _session(pid: int) -> int | None:
+    fields = shim.stat_of(pid)
+    if shim.LINUX:
+        return int(fields[3]) if fields and fields[0] not in b"ZX" else None
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def usage_below(pid: int) -> tuple[float, int, int]:
+    """CPU seconds, resident bytes and number of processes of `pid` and everything below it.
+
+    CPU counts children that have already ended and been waited for, so it never falls while `pid` lives. Takes about
+    0.1 ms a process. Off Linux ended children are not counted.
+    """
+    cpu, rss, count = 0.0, 0, 0
+    for each in (pid, *shim.descendants(pid)):
+        if shim.LINUX:
+            fields = shim.stat_of(each)
+            if fields:
+                cpu += sum(map(int, fields[_UTIME : _CSTIME + 1])) / _TICK
+                rss += int(fields[_RSS]) * _PAGE
+                count += 1
+            continue
+        try:
+            process = psutil.Process(each)
+            times = process.cpu_times()
+            cpu += times.user + times.system
+            rss += process.memory_info().rss
+            count += 1
+        except psutil.Error:
+            continue
+    return cpu, rss, count

@@ -1,0 +1,133 @@
+"""Runs the real command line against the scripted model, and looks at everything it says about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aura_engine.demo.script import Brain
+from aura_engine.demo.server import ScriptedModel
+
+LIMIT = 90.0
+
+
+@dataclass
+class Run:
+    """What one run of `aura` left behind."""
+
+    exit: int
+    events: list[dict[str, Any]]
+    stderr: str
+    folder: Path
+    data: Path
+    stdout: str = ""
+
+    @property
+    def status(self) -> str:
+        """The status of the last event, which has to be the end of the run."""
+        assert self.events[-1]["kind"] == "run_ended", self.stderr
+        return self.events[-1]["status"]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        """Events of a kind."""
+        return [event for event in self.events if event["kind"] == kind]
+
+    def summary(self) -> dict[str, Any]:
+        """What `aura status --json` would say."""
+        return json.loads((self.data / "state" / "status.json").read_text())
+
+
+@dataclass
+class Bench:
+    """Starts runs in one project folder."""
+
+    project: Path
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def write(self, files: Mapping[str, str]) -> None:
+        """Put files into the project."""
+        for path, text in files.items():
+            target = self.project / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+
+    def git(self, *args: str) -> str:
+        """Run git in the project."""
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@localhost", "-c", "init.defaultBranch=main"]
+        return subprocess.run(
+            ["git", *identity, *args], cwd=self.project, check=True, capture_output=True, text=True
+        ).stdout
+
+    def run(self, brain: Brain, *options: str, goal: str = "task.md", **settings: str) -> Run:
+        """`aura task.md --no-ui --json` with the scripted model as planner and as every worker's model."""
+        with ScriptedModel(brain) as model:
+            done = self.start(model.url, *options, goal=goal, **settings)
+            assert model.failures == []
+        return done
+
+    def environment(self, url: str, **settings: str) -> dict[str, str]:
+        """Settings that point everything at the scripted model."""
+        wanted = {
+            "AURA_API_PROVIDER": "openai",
+            "AURA_API_BASE_URL": f"{url}/v1",
+            "AURA_API_KEY": "k",
+            "AURA_API_MODEL": "planner",
+            "AURA_FLASH_BACKEND": "builtin",
+            "AURA_FLASH_BASE_URL": url,
+            "AURA_FLASH_API_KEY": "k",
+            "AURA_FLASH_MODEL": "flash",
+            "AURA_PRO_BACKEND": "builtin",
+            "AURA_PRO_BASE_URL": url,
+            "AURA_PRO_API_KEY": "k",
+            "AURA_PRO_MODEL": "pro",
+            "AURA_MAX_ATTEMPTS_PER_ROLE": "1",
+        }
+        return {**os.environ, **wanted, **self.settings, **settings}
+
+    def start(self, url: str, *options: str, goal: str = "task.md", **settings: str) -> Run:
+        """The command itself, as a process."""
+        command = [sys.executable, "-m", "aura_engine.cli", goal, "--no-ui", "--json", *options]
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env=self.environment(url, **settings),
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+        return self.read(done.returncode, done.stdout, done.stderr)
+
+    def read(self, code: int, stdout: str, stderr: str) -> Run:
+        """A finished run."""
+        events = [json.loads(line) for line in stdout.splitlines() if line.startswith("{")]
+        runs = sorted((self.project / ".aura").glob("*/journal.db"))
+        return Run(code, events, stderr, self.project, runs[0].parent if runs else self.project, stdout)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A project folder with spaces and a name that is not ASCII."""
+    project = tmp_path / "mein Projekt ö"
+    project.mkdir()
+    return Bench(project)
+
+
+@pytest.fixture
+def make_bench(tmp_path: Path) -> Callable[[str], Bench]:
+    """Several project folders."""
+
+    def make(name: str) -> Bench:
+        project = tmp_path / name
+        project.mkdir()
+        return Bench(project)
+
+    return make
