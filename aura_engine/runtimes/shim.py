@@ -87,7 +87,7 @@ def descendants(pid: int) -> list[int]:
     if LINUX:
         below = _children
     else:
-        import subprocess  # noqa: PLC0415
+        import subprocess
 
         listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=", "-o", "ppid="], capture_output=True, check=False)
         pairs = [line.split() for line in listing.stdout.splitlines()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shlex
@@ -112,9 +111,10 @@ class FolderDelivery:
         path = change.path
         try:
             for folder in reversed([*parents(path)]):
-                with contextlib.suppress(FileExistsError):
+                try:
+                    root.folder(folder)  # OSError where a link or a file stands in the way
+                except FileNotFoundError:
                     (self._folder / folder).mkdir()
-            root.folder(path.rpartition("/")[0])  # OSError where a link or a file stands in the way
             current = self._now(root, path)
         except FileNotFoundError:
             current = None

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from aura_engine.workspace.base import take_base
 from aura_engine.workspace.delivery import FolderDelivery
+from aura_engine.workspace.files import Root
 from aura_engine.workspace.large import LARGE
 from aura_engine.workspace.snapshot import snapshot
 from aura_engine.workspace.store import EMPTY_TREE, Entry
@@ -107,9 +106,10 @@ async def test_a_link_in_the_way_is_not_followed(store, delivered, tmp_path, h):
         (folder / "lib" / name).unlink()
     (folder / "lib").rmdir()
     (folder / "lib").symlink_to(outside)
-    new = await store.edit(tree, {"lib/one.py": b"pwned", "lib/two.py": None, "lib/three.py": b"3"})
-    assert (await delivery.apply(tree, new)).kept == ("lib/one.py", "lib/three.py", "lib/two.py")
+    new = await store.edit(tree, {"lib/one.py": b"pwned", "lib/two.py": None, "lib/three/x": b"3"})
+    assert (await delivery.apply(tree, new)).kept == ("lib/one.py", "lib/three/x")
     assert h.read(outside) == {"one.py": b"one\n", "two.py": b"two\n"}
+    assert len(list(outside.iterdir())) == 2
 
 
 async def test_a_landed_link_that_becomes_a_folder_again(store, delivered, tmp_path, h):
@@ -148,5 +148,5 @@ async def test_an_unchanged_folder_is_not_read_again(store, delivered, monkeypat
     new = await store.edit(tree, {"app.py": b"2\n"})
     await delivery.changes_by_person(tree)
     await delivery.apply(tree, new)
-    monkeypatch.setattr(os, "read", lambda *args: pytest.fail("a file was read"))
+    monkeypatch.setattr(Root, "open", lambda self, path: pytest.fail(f"{path} was read"))
     assert await delivery.changes_by_person(new) is None

@@ -1,0 +1,142 @@
+"""What every worker backend is: how to launch its program, read its stream and tell how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from aura_engine.core.model import Ending, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """How one role's workers are run. Empty texts leave the choice to the worker's program."""
+
+    backend: str
+    api_key: str = field(default="", repr=False)
+    base_url: str = ""
+    model: str = ""
+    program: str = ""
+    """Path of the worker's program; empty: the backend's own name, looked up on PATH (see table.find_program)."""
+    protocol: str = ""
+    """What `base_url` speaks, `anthropic` or `openai`; empty: told from the address."""
+    max_turns: int = 50
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """Further environment for the worker, such as a login token."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt, as a backend needs to know it."""
+
+    prompt: str
+    workspace: Path
+    home: Path
+    """The worker's private HOME; `home/tmp` is its TMPDIR."""
+    folder: Path
+    """The attempt's folder: outside the workspace, not for the worker."""
+    settings: RoleSettings
+    session: str
+    """A UUID, minted by Aura."""
+    max_turns: int
+    budget: float
+    """Seconds."""
+    resume: bool = False
+    """Go on with the session of that id instead of beginning it."""
+
+
+@dataclass
+class Seen:
+    """What a worker's stream has said so far."""
+
+    session: str = ""
+    model: str = ""
+    usage: Usage = field(default_factory=Usage)
+    turns: int = 0
+    last_message: str = ""
+    finished: str | None = None
+    """The claim of the final event, once there was one; a new turn takes it back."""
+    failed: str | None = None
+    """The final event's error."""
+    reason: str = ""
+    """The program's own word for the error."""
+    status: int | None = None
+    """The last HTTP status said, of a retry or of the final error."""
+    retries: int = 0
+    tools: int = 0
+    repeats: int = 0
+    """How often the last tool call was made in a row with the same input."""
+    unknown: int = 0
+    """Lines that nobody could read."""
+    _last_tool: tuple[str, str] = ("", "")
+
+    def add_all(self, signals: Iterable[Signal]) -> None:
+        """See add."""
+        for signal in signals:
+            self.add(signal)
+
+    def add(self, signal: Signal) -> None:
+        """Takes one signal in."""
+        match signal.kind:
+            case SignalKind.SESSION:
+                self.session, self.model = signal.session or self.session, signal.text or self.model
+                self.finished = self.failed = None
+            case SignalKind.MESSAGE:
+                self.last_message = signal.text
+            case SignalKind.TOOL:
+                call = (signal.tool, signal.text)
+                self.repeats = self.repeats + 1 if call == self._last_tool else 1
+                self._last_tool = call
+                self.tools += 1
+            case SignalKind.USAGE:
+                self.usage = signal.usage or self.usage
+                self.turns = self.turns if signal.turns is None else signal.turns
+            case SignalKind.RETRY:
+                self.retries += 1
+                self.status = signal.status or self.status
+            case SignalKind.FINISHED:
+                self.finished, self.failed = signal.text, None
+            case SignalKind.FAILED:
+                self.finished, self.failed = None, signal.text
+                self.reason, self.status = signal.reason, signal.status
+            case SignalKind.UNKNOWN:
+                self.unknown += 1
+            case SignalKind.TOOL_RESULT:
+                pass
+
+
+class StreamParser(Protocol):
+    """Turns a worker's stdout into signals. Never raises, whatever the bytes."""
+
+    def feed(self, chunk: bytes) -> list[Signal]:
+        """The signals of the lines that this chunk completes."""
+        ...
+
+    def close(self) -> list[Signal]:
+        """The signals of a last line without its newline."""
+        ...
+
+
+class Backend(Protocol):
+    """One worker program."""
+
+    name: str
+    program: str | None
+    """Default executable; None where no program has to be installed."""
+    install_hint: str
+    stdin_open: bool
+    """Whether its stdin is kept open for messages, and has to be closed for it to end."""
+
+    def launch(self, job: Job) -> LaunchSpec:
+        """How to start it. The environment is what it needs beyond the allow-list that the runtime adds."""
+        ...
+
+    def parser(self) -> StreamParser:
+        """A fresh parser, for one attempt."""
+        ...
+
+    def ending(self, exit: ExitRecord, seen: Seen, stderr_tail: str) -> Ending:
+        """How it ended, told from exit status, stream and stderr together."""
+        ...
