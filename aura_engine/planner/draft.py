@@ -155,7 +155,7 @@ class Draft:
             hidden = self.hidden()
             for item in _walk(args.tasks):
                 self._refuse_leaks(item.instructions, item.title, hidden=hidden)
-        except Refused:
+        except ValueError:
             self.add, self.keys, self._mint = before
             raise
         return "added: " + ", ".join(f"{item.key} = {self.keys[item.key]}" for item in _walk(args.tasks))

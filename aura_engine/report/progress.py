@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from aura_engine.clock import iso
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.state import RunState, Task, tree_order
@@ -117,6 +119,7 @@ def _delivery(state: RunState) -> str:
     return f"## Delivered\n\n- place: {_md(state.place, 500)}{take}"
 
 
+@lru_cache(maxsize=2048)
 def _md(text: str, width: int = 200) -> str:
     """One cleaned line in which nothing starts a tag, a link or an image."""
     return one_line(text, width).replace("<", "&lt;").replace("[", "\\[")

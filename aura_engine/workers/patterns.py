@@ -1,28 +1,50 @@
-"""Why a worker failed, told from the words and numbers that its program used. Data first: the first pattern that fits wins."""
+"""Why a worker failed, told from its program's words and numbers. Data first: the first pattern that fits wins."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from aura_engine.core.model import EndKind
 
 WORDS: tuple[tuple[EndKind, str], ...] = (
     (EndKind.PERMISSION, r"cannot be used with root|permission denied|operation not permitted|EACCES"),
-    (EndKind.CONTEXT_OVERFLOW, r"prompt is too long|context (length|window)|maximum context|too many tokens|input is too long"),
-    (EndKind.MONEY, r"credit balance|insufficient (quota|balance|funds|credit)|insufficient_quota|billing|payment required"
-     r"|spend(ing)? (limit|cap)|(exceeded|reached) your (current|monthly) (quota|limit|spend)|out of credits"),
-    (EndKind.RATE_LIMIT, r"rate.?limit|usage limit|session limit|weekly limit|hour limit|hit your limit|limit reached"
-     r"|too many requests|quota exceeded|resource.?exhausted"),
-    (EndKind.CREDENTIALS, r"invalid (x-)?api.?key|incorrect api key|not logged in|please run /login|failed to authenticate"
-     r"|authentication|unauthori[sz]ed|oauth token|no api key|forbidden"),
-    (EndKind.OVERLOADED, r"overloaded|server error|bad gateway|service unavailable|gateway time-?out"
-     r"|empty or malformed response"),
-    (EndKind.UNREACHABLE, r"unable to connect|connection ?(refused|reset|error|closed|aborted)|ECONNREFUSED|ECONNRESET"
-     r"|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|network error|fetch failed|name resolution|socket hang up|certificate"),
-    (EndKind.BAD_REQUEST, r"may not exist or you may not have access|model.{0,20}not found|unknown (option|model|argument)"
-     r"|bad request|invalid.request|no conversation found"),
+    (
+        EndKind.CONTEXT_OVERFLOW,
+        r"prompt is too long|context (length|window)|maximum context|too many tokens|input is too long",
+    ),
+    (
+        EndKind.MONEY,
+        r"credit balance|insufficient (quota|balance|funds|credit)|insufficient_quota|billing|payment required"
+        r"|spend(ing)? (limit|cap)|(exceeded|reached) your (current|monthly) (quota|limit|spend)|out of credits",
+    ),
+    (
+        EndKind.RATE_LIMIT,
+        r"rate.?limit|usage limit|session limit|weekly limit|hour limit|hit your limit|limit reached"
+        r"|too many requests|quota exceeded|resource.?exhausted",
+    ),
+    (
+        EndKind.CREDENTIALS,
+        r"invalid (x-)?api.?key|incorrect api key|not logged in|please run /login|failed to authenticate"
+        r"|authentication|unauthori[sz]ed|oauth token|no api key|forbidden",
+    ),
+    (
+        EndKind.OVERLOADED,
+        r"overloaded|server error|bad gateway|service unavailable|gateway time-?out"
+        r"|empty or malformed response",
+    ),
+    (
+        EndKind.UNREACHABLE,
+        r"unable to connect|connection ?(refused|reset|error|closed|aborted)|ECONNREFUSED|ECONNRESET"
+        r"|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|network error|fetch failed|name resolution|socket hang up"
+        r"|certificate",
+    ),
+    (
+        EndKind.BAD_REQUEST,
+        r"may not exist or you may not have access|model.{0,20}not found|unknown (option|model|argument)"
+        r"|bad request|invalid.request|no conversation found",
+    ),
 )
 """Kind of ending → how programs and providers put it."""
 
@@ -56,11 +78,15 @@ def classify(text: str, status: int | None = None) -> EndKind | None:
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _AMOUNT = r"(\d+(?:\.\d+)?)\s*(milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)\b"
-_IN = re.compile(rf"(?:again in|retry in|resets? in|wait|retry after|available in|reset after)\s+((?:{_AMOUNT}[\s,and]*)+)", re.I)
+_IN = re.compile(
+    rf"(?:again in|retry in|resets? in|wait|retry after|available in|reset after)\s+((?:{_AMOUNT}[\s,and]*)+)", re.I
+)
 _EACH = re.compile(_AMOUNT, re.IGNORECASE)
 _HEADER = re.compile(r"retry.after\W{1,4}(\d+(?:\.\d+)?)(?!\s*\w)", re.IGNORECASE)
 _EPOCH = re.compile(r"(?:\||reset\w*\W{1,4}(?:at\W{1,3})?)(1[5-9]\d{8}|2\d{9})\b", re.IGNORECASE)
-_ISO = re.compile(r"reset\w*\W.{0,12}?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)", re.IGNORECASE)
+_ISO = re.compile(
+    r"reset\w*\W.{0,12}?(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)", re.IGNORECASE
+)
 _CLOCK = re.compile(
     r"(?:reset\w*|again|available)\s+(?:at\s+)?"
     r"(?:(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\s+(?P<day>\d{1,2})(?:,|\s+at|\s)*)?"
@@ -79,8 +105,7 @@ def retry_after(text: str, now: float) -> float | None:
     if seconds is None and (match := _EPOCH.search(text)):
         seconds = float(match[1]) - now
     if seconds is None and (match := _ISO.search(text)):
-        when = datetime.fromisoformat(match[1])
-        seconds = (when if when.tzinfo else when.astimezone()).timestamp() - now
+        seconds = _until(match[1], now)
     if seconds is None and (match := _CLOCK.search(text)):
         seconds = _until_clock(match, now)
     return None if seconds is None else min(max(seconds, 0.0), RETRY_CAP)
@@ -88,11 +113,21 @@ def retry_after(text: str, now: float) -> float | None:
 
 def _duration(text: str) -> float | None:
     if match := _IN.search(text):
-        parts = _EACH.findall(match[1])
-        return sum(float(n) * (0.001 if unit.lower().startswith("mi") and "s" in unit[2:4] and unit[2] == "l" or
-                               unit.lower() == "ms" else _UNITS[unit[0].lower()]) for n, unit in parts)
+        return sum(float(amount) * _factor(unit.lower()) for amount, unit in _EACH.findall(match[1]))
     match = _HEADER.search(text)
     return float(match[1]) if match else None
+
+
+def _until(stamp: str, now: float) -> float | None:
+    try:
+        when = datetime.fromisoformat(stamp)
+    except ValueError:
+        return None
+    return (when if when.tzinfo else when.astimezone()).timestamp() - now
+
+
+def _factor(unit: str) -> float:
+    return 0.001 if unit.startswith(("ms", "milli")) else _UNITS[unit[0]]
 
 
 def _until_clock(match: re.Match[str], now: float) -> float | None:
@@ -101,7 +136,7 @@ def _until_clock(match: re.Match[str], now: float) -> float | None:
         hour = hour % 12 + (12 if match["half"].lower().startswith("p") else 0)
     elif match["minute"] is None:  # a bare number is no time
         return None
-    here = datetime.fromtimestamp(now, _zone(match["zone"], now))
+    here = datetime.fromtimestamp(now, _zone(match["zone"]))
     try:
         then = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
         if match["month"]:
@@ -112,9 +147,9 @@ def _until_clock(match: re.Match[str], now: float) -> float | None:
     return (then if then > here else then + timedelta(days=1)).timestamp() - now
 
 
-def _zone(name: str | None, now: float) -> ZoneInfo | timezone | None:
+def _zone(name: str | None) -> tzinfo | None:
     if name and name.upper() in ("UTC", "GMT"):
-        return timezone.utc  # noqa: UP017
+        return UTC
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError):

@@ -14,7 +14,7 @@ LINE_CAP = 1 << 20
 TEXT_CAP = 2000
 """Characters of a signal's text."""
 
-type_error = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+BROKEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def text_of(value: object, *, tail: bool = False) -> str:
@@ -48,7 +48,7 @@ class LineParser(ABC):
 
     @abstractmethod
     def read(self, event: dict[str, Any]) -> Iterable[Signal]:
-        """The signals of one event. May raise anything of `type_error`: the line then counts as unknown."""
+        """The signals of one event. May raise anything of `BROKEN`: the line then counts as unknown."""
 
     def feed(self, chunk: bytes) -> list[Signal]:
         """See StreamParser."""
@@ -78,5 +78,5 @@ class LineParser(ABC):
         text = line.decode("utf-8", "replace")
         try:
             return list(self.read(json.loads(text)))
-        except type_error:
+        except BROKEN:
             return [Signal(kind=SignalKind.UNKNOWN, text=text_of(text))]

@@ -1,7 +1,7 @@
 """Follows a worker's output file: new bytes in chunks, into the parser, and its signals on.
 
-On Linux inotify says when the worker has written: nothing wakes up while it is silent, and its last word is heard at once.
-Elsewhere, or where inotify has run out, the file's size is looked at, each time after a longer pause.
+On Linux inotify says when the worker has written: nothing wakes up while it is silent, and its last word is heard at
+once. Elsewhere, or where inotify has run out, the file's size is looked at, each time after a longer pause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from aura_engine.workers.base import StreamParser
 CHUNK = 1 << 16
 """Bytes read at a time: about 2 ms of parsing."""
 BACKLOG = 256 << 20
-"""Bytes behind which what lies between is skipped: a worker that floods or pads its output must not hold up the engine."""
+"""Bytes behind which what lies between is skipped: a worker that pads its output must not hold up the engine."""
 KEPT = 4 << 20
 """Bytes at the end that are read after such a jump."""
 COALESCE = 0.05

@@ -85,8 +85,8 @@ class BranchDelivery:
 
     def _branches(self) -> dict[str, _Branch]:
         form = f"%(refname)%00%(objectname)%00%(worktreepath)%00%(contents:trailers:key={_TRAILER},valueonly)%00"
-        out = call(["for-each-ref", f"--format={form}", "refs/heads/aura*"], git_dir=self._repository.git_dir).out
-        out += call(["for-each-ref", f"--format={form}", "refs/heads/aura/"], git_dir=self._repository.git_dir).out
+        args = ["for-each-ref", f"--format={form}", "refs/heads/aura*", "refs/heads/aura/"]
+        out = call(args, git_dir=self._repository.git_dir).out
         fields = iter(out.decode(errors="surrogateescape").split("\0"))
         found: dict[str, _Branch] = {}
         for ref, commit, worktree, trailer in zip(fields, fields, fields, fields, strict=False):

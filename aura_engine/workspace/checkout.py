@@ -74,7 +74,7 @@ def _checkout(
     store.objects.add(new)
     index = store.index_of(dest)
     index.unlink(missing_ok=True)
-    call(["read-tree", "-u", "--reset", plain], git_dir=store.path, work_tree=dest, index=index)
+    call(["read-tree", "-u", "--reset", plain], git_dir=store.path, work_tree=dest, index=index, timeout=600)
     with Root(dest) as root:
         for path, entry in large.items():
             _place(store, root, path, entry)

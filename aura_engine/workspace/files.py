@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -21,6 +22,12 @@ MAX_FILE = 4 * 1024**3
 
 MAX_FILES = 200_000
 """New files that one walk takes; what goes beyond is left out and named."""
+
+MAX_SEEN = 1_000_000
+"""Names that one walk looks at, and the most that one folder may hold."""
+
+MAX_PATH = 900
+"""Characters of a path, so that it still fits below any workspace's own."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -113,6 +120,7 @@ class Found:
 
     files: dict[str, os.stat_result] = field(default_factory=dict[str, os.stat_result])
     left_out: dict[str, str] = field(default_factory=dict[str, str])
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -167,6 +175,10 @@ class Walk:
         except OSError as error:
             found.left_out[folder or "."] = f"cannot be read: {error.strerror}"
             return
+        found.seen += len(infos)
+        if found.seen > MAX_SEEN:
+            found.left_out[folder or "."] = f"beyond the first {MAX_SEEN} names"
+            return
         if "pyvenv.cfg" in infos and folder and folder not in wanted and not within(folder, self.keep):
             found.left_out[folder] = "virtual environment"
             return
@@ -199,6 +211,8 @@ class Walk:
             return "not a regular file"
         if mode == LINK and name.lower() == ".gitmodules":
             return "git refuses a link of this name"
+        if len(path) > MAX_PATH:
+            return f"path longer than {MAX_PATH} characters"
         if info.st_size > MAX_FILE and not is_folder:
             return f"larger than {MAX_FILE // 1024**3} GB"
         if not certain and any(is_cache(part) for part in path.split("/")):
@@ -209,7 +223,7 @@ class Walk:
 def _stats(folder: int) -> dict[str, os.stat_result]:
     infos: dict[str, os.stat_result] = {}
     with os.scandir(folder) as entries:
-        for entry in entries:
+        for entry in islice(entries, MAX_SEEN + 1):
             try:
                 infos[entry.name] = entry.stat(follow_symlinks=False)
             except FileNotFoundError:  # gone since: somebody is still at work here

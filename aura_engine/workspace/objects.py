@@ -90,6 +90,20 @@ def pack(new: New) -> bytes:
     return body + hashlib.sha1(body, usedforsecurity=False).digest()
 
 
+def _is_intact(oid: bytes, body: bytes) -> bool:
+    try:
+        return hashlib.sha1(zlib.decompress(body), usedforsecurity=False).digest() == oid
+    except zlib.error:
+        return False
+
+
+def _write_all(fd: int, data: bytes) -> int:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+    return len(data)
+
+
 class Objects:
     """The objects of one repository. Thread-safe; every method blocks.
 
@@ -154,11 +168,12 @@ class Objects:
         while len(head := data[at : at + _LOG_HEAD.size]) == _LOG_HEAD.size:
             oid, size = _LOG_HEAD.unpack(head)
             body = data[at + _LOG_HEAD.size : at + _LOG_HEAD.size + size]
-            if hashlib.sha1(zlib.decompressobj().decompress(body), usedforsecurity=False).digest() != oid:
+            if not _is_intact(oid, body):
                 break  # the last, torn append: nobody was told that it was written
             self._write_loose(oid.hex(), body)
             at += _LOG_HEAD.size + size
-        self._empty_log()
+        if data:
+            self._empty_log()
 
     def _add_loose(self, new: New) -> None:
         """One flush for the whole batch, of the log that has it all; git's files need not wait for the disk."""
@@ -172,11 +187,15 @@ class Objects:
         with self._writing:
             parts = (_LOG_HEAD.pack(bytes.fromhex(oid), len(body)) + body for oid, body in bodies.items())
             fd = os.open(self.git_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as log:
-                log.write(b"".join(parts))
-                log.flush()
+            length = os.fstat(fd).st_size
+            try:
+                length += _write_all(fd, b"".join(parts))
                 os.fsync(fd)
-                length = log.tell()
+            except OSError:
+                os.ftruncate(fd, length)  # what comes after a torn append would be lost
+                raise
+            finally:
+                os.close(fd)
             for oid, body in bodies.items():
                 self._write_loose(oid, body)
             if length > _LOG_AT_MOST:
@@ -189,7 +208,7 @@ class Objects:
         try:
             temporary.rename(place)
         except FileNotFoundError:
-            place.parent.mkdir()
+            place.parent.mkdir(exist_ok=True)
             temporary.rename(place)
 
     def _empty_log(self) -> None:

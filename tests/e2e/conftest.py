@@ -70,7 +70,7 @@ class Bench:
         """`aura task.md --no-ui --json` with the scripted model as planner and as every worker's model."""
         with ScriptedModel(brain) as model:
             done = self.start(model.url, *options, goal=goal, **settings)
-            assert model.failures == []
+            assert list(model.failures) == []
         return done
 
     def environment(self, url: str, **settings: str) -> dict[str, str]:

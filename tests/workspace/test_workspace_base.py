@@ -140,11 +140,12 @@ async def test_the_persons_own_ignore_file_counts(store, repo, tmp_path, h):
 
 async def test_nothing_of_the_persons_repository_is_executed(store, repo, git, tmp_path, h):
     marker = tmp_path / "ran"
-    h.put(repo, {"evil.sh": f"#!/bin/sh\ntouch '{marker}'\n".encode()})
-    (repo / "evil.sh").chmod(0o755)
-    git(repo, "config", "core.fsmonitor", str(repo / "evil.sh"))
-    git(repo, "config", "core.hooksPath", str(repo))
-    (repo / "post-index-change").symlink_to("evil.sh")
+    h.put(tmp_path, {"hooks/evil": f"#!/bin/sh\ntouch '{marker}'\n".encode()})
+    (tmp_path / "hooks/evil").chmod(0o755)
+    (tmp_path / "hooks/post-index-change").symlink_to("evil")
+    git(repo, "config", "core.fsmonitor", str(tmp_path / "hooks/evil"))
+    git(repo, "config", "core.hooksPath", str(tmp_path / "hooks"))
+    (repo / "app.py").touch()
     await take_base(store, repo)
     assert not marker.exists()
 

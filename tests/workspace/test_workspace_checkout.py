@@ -50,6 +50,9 @@ async def test_throwaway_git_is_clean_complete_and_its_own(store, tmp_path, git,
     assert git(dest, "status", "--porcelain") == ""
     assert git(dest, "log", "--format=%s") == "The project as this task found it"
     git(dest, "fsck")
+    (dest / "git~1").unlink()
+    git(dest, "reset", "-q", "--hard")
+    assert h.read(dest).items() >= ODD.items()
     assert not (dest / ".git/objects/info/alternates").exists()
     assert all(place.stat().st_nlink == 1 for place in dest.rglob("*") if place.is_file())
     (dest / "plain.txt").write_text("mine")

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aura_engine.workspace import files as files_module
 from aura_engine.workspace import snapshot as snapshot_module
 from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.files import Found, Root, Walk
+from aura_engine.workspace.index import untouched
 from aura_engine.workspace.snapshot import removed, snapshot
 from aura_engine.workspace.store import EMPTY_TREE
 
@@ -67,6 +69,13 @@ async def test_a_change_with_size_and_times_put_back_is_seen(store, started):
     (ws / "app.py").write_bytes(b"print(9)\n")
     os.utime(ws / "app.py", ns=(before.st_atime_ns, before.st_mtime_ns))
     assert _statuses(await snapshot(store, ws, base, message="m")) == {"app.py": "M"}
+
+
+async def test_a_file_written_in_the_indexs_own_tick_is_read(store, started):
+    base, ws = started
+    os.utime(store.index_of(ws), ns=(1, (ws / "app.py").stat().st_ctime_ns))
+    entries = await store.entries(await store.tree_of(base))
+    assert "app.py" not in untouched(store.index_of(ws), entries, {"app.py": (ws / "app.py").stat()})
 
 
 async def test_without_the_index_everything_is_compared(store, started):
@@ -228,3 +237,23 @@ def test_what_cannot_be_read_is_not_taken_for_removed(store):
     found = Found(files={"e": Path("/").stat()}, left_out={"a/b": "cannot be read: Permission denied"})
     assert removed(base, found, frozenset({"f"})) == ["a/d"]
     assert removed(base, Found(left_out={".": "cannot be read"}), frozenset()) == []
+
+
+async def test_a_flood_of_names_is_bounded_and_loses_nothing_of_the_base(store, started, h, monkeypatch):
+    base, ws = started
+    h.put(ws, {f"lib/flood{n}": b"" for n in range(60)})
+    (ws / "app.py").write_bytes(b"changed\n")
+    monkeypatch.setattr(files_module, "MAX_SEEN", 40)
+    taken = await snapshot(store, ws, base, message="m")
+    assert _statuses(taken) == {"app.py": "M"}
+    assert dict(taken.left_out)["lib"] == "beyond the first 40 names"
+
+
+async def test_too_many_files_and_too_long_paths_are_named(store, started, h, monkeypatch):
+    base, ws = started
+    h.put(ws, {f"new/{n}": b"" for n in range(20)} | {"/".join(["deep" * 10] * 25): b""})
+    monkeypatch.setattr(files_module, "MAX_FILES", 12)
+    taken = await snapshot(store, ws, base, message="m")
+    reasons = list(dict(taken.left_out).values())
+    assert len(taken.changed) + reasons.count("more than 12 files") == 20
+    assert reasons.count("path longer than 900 characters") == 1

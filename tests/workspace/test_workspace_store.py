@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -171,7 +172,7 @@ async def test_objects_that_a_power_cut_emptied_come_back(store, h):
     for place in loose:
         place.write_bytes(b"")
     with (store.path / "recent-objects").open("ab") as log:
-        log.write(b"torn append")
+        log.write(b"a torn append that is longer than one head")
     again = GitStore(store.path)
     await again.init()
     assert await again.read(tree, "a") == b"precious"
@@ -237,3 +238,37 @@ def _fake_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> N
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+
+async def test_a_full_disk_leaves_no_torn_log(store, h, monkeypatch):
+    write = os.write
+
+    def torn(fd: int, data: bytes) -> int:
+        write(fd, data[:10])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", torn)
+    with pytest.raises(OSError, match="No space"):
+        store.commit_now(EMPTY_TREE, (), "lost")
+    monkeypatch.setattr(os, "write", write)
+    tree = await h.tree(store, {"a": b"after"})
+    for place in (store.path / "objects").rglob("*/*"):
+        place.unlink() if place.is_file() else None
+    again = GitStore(store.path)
+    await again.init()
+    assert await again.read(tree, "a") == b"after"
+    await again.aclose()
+
+
+async def test_many_at_once(store, h):
+    base = await h.tree(store, {f"f{n}": b"0\n" for n in range(8)})
+
+    async def work(n: int) -> bytes | None:
+        ours = await store.edit(base, {f"f{n}": b"ours\n", "same": b"same\n"})
+        theirs = await store.edit(base, {f"f{n}": b"theirs\n", "same": b"same\n"})
+        merged = await store.merge(base, ours, theirs)
+        return await store.read(merged.tree, f"f{n}")
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(work(n)) for n in range(8)]
+    assert all(task.result() and task.result().startswith(b"<<<<<<< landed\nours\n") for task in tasks)
