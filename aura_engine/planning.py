@@ -240,7 +240,7 @@ class Planning:
                 question=args.question,
                 options=tuple(args.options),
                 default=args.default,
-                task=task if task in recorder.state.tasks else "",
+                task=task if draft.spec(task) else "",
             )
             await recorder.record(question)
             return f"asked as {question.id}; you are told when the person has answered"

@@ -29,10 +29,11 @@ WHY_ASKED = {
 
 
 def lines(event: object, state: RunState, time: float, *, ascii_only: bool = False) -> list[str]:
-    """The lines to print for `event`, folded into `state` already; none for what a person need not know.
+    """The lines to print for `event`; none for what a person need not know.
 
-    `time` is the event's wall time. The first line begins with the local time, further ones are indented below it.
-    Everything is cleaned; there are no colours. With `ascii_only` the symbols and our own typography are ASCII.
+    It was folded into `state` already, which may be ahead by the events that are on their way to the disk. `time` is
+    the event's wall time. The first line begins with the local time, further ones are indented below it. Everything is
+    cleaned; there are no colours. With `ascii_only` the symbols and our own typography are ASCII.
     """
     tell = _TELL.get(type(event))
     told = tell(event, state, time) if tell else []
@@ -50,7 +51,7 @@ Told = list[tuple[str, str]]
 
 
 def _engine_started(e: ev.EngineStarted, state: RunState, time: float) -> Told:
-    again = " goes on" if state.seq > 1 else ""
+    again = " goes on" if state.started_at < time else ""
     mode = f", mode {e.mode}" if e.mode else ""
     workers = f", {count(e.workers, 'worker')} at once" if e.workers else ""
     return [("start", f"Aura {e.version}{again}: {one_line(e.task_file)}{mode}{workers}")]
@@ -131,7 +132,7 @@ def _attempt_starting(e: ev.AttemptStarting, state: RunState, time: float) -> To
     task = state.tasks[e.task]
     who = f"{e.role.value}, {one_line(e.backend, 40)}"
     title = one_line(task.spec.title, 100)
-    before = task.attempts[-2] if len(task.attempts) > 1 else None
+    before = task.attempts[e.n - 2] if e.n > 1 else None
     if before is None:
         return [("start", f"{e.task} started ({who}): {title}")]
     why = one_line(before.reason, 160)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,10 +57,15 @@ class Projections:
         """`event` (wall time `time`) was folded into `state`: what it changed is written soon. Returns at once."""
         self._state = state
         self._progress.dirty = self._status.dirty = True
-        self._log.dirty = self.decisions.note(event, time, state) or self._log.dirty
+        self._log.dirty = self.decisions.note(event, time) or self._log.dirty
         self._wake.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="projections")
+
+    def restore(self, events: Iterable[tuple[object, float]]) -> None:
+        """Take in the (event, wall time) pairs of the journal from before this start; before the first `note`."""
+        for event, time in events:
+            self.decisions.note(event, time)
 
     async def aclose(self) -> None:
         """Write what changed since the last time and stop."""

@@ -33,6 +33,7 @@ from aura_engine.core.schedule import next_moment, starts
 from aura_engine.core.state import ALLOWED, RunState
 from aura_engine.planner import tools
 from aura_engine.planner.draft import Draft, Refused
+from aura_engine.report.decisions import DecisionLog
 
 CHECK = Check(name="it works", run="true")
 SETTLED = (TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED)
@@ -350,6 +351,26 @@ def test_ids_are_minted_once_and_sort_as_a_person_counts(seed: int) -> None:
     for parent, children in run.state.children.items():
         tops = sorted(children, key=id_key)
         assert [split_id(child)[1] for child in tops if parent] == list(range(1, len(tops) + 1 if parent else 1))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(seed=st.integers(0, 2**32))
+def test_the_decision_log_follows_every_status(seed: int) -> None:
+    """It goes by the events alone, so it must come to the same statuses as the fold."""
+    run = Simulation(seed)
+    run.run(steps=30)
+    log = DecisionLog()
+    last: dict[str, str] = {}
+    for event, now in run.journal:
+        if log.note(event, now):
+            entry = log.entries[-1]
+            assert entry["new_status"] in ALLOWED[TaskStatus(entry["old_status"])]
+    for entry in log.entries:
+        assert last.get(entry["task_id"], "pending") == entry["old_status"]
+        last[entry["task_id"]] = entry["new_status"]
+    assert log.total == len(log.entries)
+    for task in run.state.leaves():
+        assert last.get(task.spec.id, "pending") == task.status
 
 
 def test_roles_are_used() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from aura_engine.cli.options import events_of
+from aura_engine.core.events import encode
 from aura_engine.demo.script import Brain
 from aura_engine.demo.server import ScriptedModel
 
@@ -131,3 +133,15 @@ def make_bench(tmp_path: Path) -> Callable[[str], Bench]:
         return Bench(project)
 
     return make
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    """A failed run tells its story."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("bench")
+    if report.when == "call" and report.failed and isinstance(found, Bench):
+        for journal in found.project.glob(".aura/*/journal.db"):
+            rows = events_of(journal.parent)
+            report.sections.append(("story", "\n".join(encode(event) for event, _ in rows)))
+    return report

@@ -185,6 +185,23 @@ def test_an_end_without_the_goal_says_what_is_missing(story: Any) -> None:
     assert "A1.1 failed: 3 attempts as pro failed" in last(story)
 
 
+def test_a_further_start_goes_on_and_an_early_look_ahead_changes_nothing(story: Any) -> None:
+    first = ev.EngineStarted(version="1", pid=1, task_file="task.md")
+    story.tell(first)
+    began = story.now
+    story.begin()
+    assert lines(first, story.state, began)[0].endswith("Aura 1: task.md"), "the state is ahead, the start is not"
+    story.tell(first)
+    assert last(story) == ["▸ Aura 1 goes on: task.md"]
+    story.start("A1.1")
+    starting, time = story.events[-2]
+    before = lines(starting, story.state, time)
+    story.finish("A1.1")
+    story.fail("A1.1")
+    story.start("A1.1")
+    assert lines(starting, story.state, time) == before
+
+
 def test_noise_is_left_out(story: Any) -> None:
     story.begin()
     quiet = (

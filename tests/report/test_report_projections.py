@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from aura_engine.core import events as ev
-from aura_engine.core.fold import apply
 from aura_engine.core.model import Check, Role, RunStatus, TaskStatus, Verdict
 from aura_engine.core.plan import TaskSpec
 from aura_engine.core.state import RunState
@@ -22,10 +21,9 @@ from aura_engine.report.words import amount, span
 
 def decided(story: Any) -> DecisionLog:
     """The decision log of a whole story."""
-    log, state = DecisionLog(), RunState()
+    log = DecisionLog()
     for event, time in story.events:
-        apply(state, event, time)
-        log.note(event, time, state)
+        log.note(event, time)
     return log
 
 
@@ -185,18 +183,18 @@ def test_the_log_follows_every_task_without_a_gap(story: Any) -> None:
 
 def test_the_log_is_bounded(story: Any) -> None:
     story.begin()
-    log = DecisionLog()
+    log = decided(story)
     for _ in range(KEPT):
         for status, event in (
             (TaskStatus.KILLED, ev.TaskSettled(task="A2", status=TaskStatus.KILLED, reason="r")),
             (TaskStatus.PENDING, ev.Requested(command="retry", task="A2")),
         ):
             story.tell(event)
-            assert log.note(event, story.now, story.state)
+            assert log.note(event, story.now)
             assert story.state.tasks["A2"].status is status
     assert len(log.entries) == KEPT
     assert log.total == 2 * KEPT
-    assert not log.note(ev.Notice(text="x"), story.now, story.state)
+    assert not log.note(ev.Notice(text="x"), story.now)
 
 
 # ---- receipts

@@ -71,6 +71,18 @@ async def test_the_last_state_is_on_disk_at_the_end(story: Any, tmp_path: Path) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["decision_log.json", "progress.md", "status.json"]
 
 
+async def test_a_further_start_goes_on_with_the_log(story: Any, tmp_path: Path) -> None:
+    story.whole()
+    projections = Projections(tmp_path, StoppedClock())
+    projections.restore(story.events)
+    before = projections.decisions.total
+    note(projections, story, ev.PlanChanged(reason="dropped", archive=("B1",)))
+    await projections.aclose()
+    log = json.loads((tmp_path / "decision_log.json").read_text())
+    assert len(log) == before + 1
+    assert (log[-1]["old_status"], log[-1]["new_status"]) == ("completed", "archived")
+
+
 async def test_nothing_noted_writes_nothing(tmp_path: Path) -> None:
     projections = Projections(tmp_path, StoppedClock())
     await projections.aclose()

@@ -1,0 +1,65 @@
+"""Real workers: small shell and Python programs under the real shim."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from aura_engine.core.model import LaunchSpec
+from aura_engine.runtimes import shim
+from aura_engine.runtimes.local import LocalRuntime, LocalWorker
+
+Start = Callable[..., Awaitable[LocalWorker]]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a worker in a folder of its own; what still runs at the end is killed."""
+    runtime = LocalRuntime()
+    workers: list[LocalWorker] = []
+
+    async def starter(*argv: str, folder: str = "", **more: object) -> LocalWorker:
+        where = tmp_path / (folder or f"attempt-{len(workers)}")
+        env = {"HOME": str(tmp_path / "home"), **more.pop("env", {})}
+        launch = LaunchSpec(argv=argv, env=env, cwd=str(more.pop("cwd", tmp_path)), **more)
+        worker = await runtime.start(launch, where, "A1-1")
+        workers.append(worker)
+        return worker
+
+    yield starter
+    for worker in workers:
+        shim.send([*shim.descendants(worker.shim.pid), worker.shim.pid], signal.SIGKILL)
+        worker.close()
+        try:
+            os.waitpid(worker.shim.pid, 0)
+        except ChildProcessError:
+            pass
+
+
+@pytest.fixture
+def py(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
+    """The command line of a small Python program."""
+
+    def program(text: str) -> tuple[str, ...]:
+        return (sys.executable, "-I", "-S", "-c", text)
+
+    return program
+
+
+async def until(what: Callable[[], object], limit: float = 10.0) -> None:
+    """Waits for something to become true."""
+    async with asyncio.timeout(limit):
+        while not what():
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """See until."""
+    return until

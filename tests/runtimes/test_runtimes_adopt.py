@@ -1,0 +1,137 @@
+"""The engine dies, the worker does not: adoption with real processes whose starter was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from aura_engine.core.model import ExitRecord
+from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes.local import LocalRuntime, LocalWorker
+
+LIMIT = 20.0
+STARTER = """
+import asyncio, json, sys, time
+from pathlib import Path
+from aura_engine.core.model import LaunchSpec
+from aura_engine.runtimes.local import LocalRuntime
+
+async def main():
+    folder, spec = Path(sys.argv[1]), json.loads(sys.argv[2])
+    await LocalRuntime().start(LaunchSpec(**spec), folder, "A1-1")
+    print("up", flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def orphaned(tmp_path: Path):
+    """Starts a worker from another Python, which is then killed with SIGKILL."""
+    folder = tmp_path / "attempt"
+
+    def starter(*argv: str, **more: object) -> Path:
+        spec = {"argv": argv, "env": {"HOME": str(tmp_path)}, "cwd": str(tmp_path), **more}
+        command = [sys.executable, "-c", STARTER, str(folder), json.dumps(spec)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"up\n"
+            process.kill()
+        return folder
+
+    yield starter
+    try:
+        found = json.loads((folder / "process.json").read_text())
+    except OSError:
+        return
+    for name in ("worker", "shim"):
+        pid = found[name]["pid"]
+        if shim.start_time(pid) == found[name]["start_time"]:
+            shim.send([*shim.descendants(pid), pid], signal.SIGKILL)
+
+
+async def test_a_living_worker_is_adopted_and_its_end_heard(orphaned, tmp_path, eventually):
+    folder = orphaned("cat", stdin="one\n", stdin_open=True)
+    worker = await LocalRuntime().adopt(folder)
+    assert isinstance(worker, LocalWorker)
+    assert worker.alive()
+    worker.send("two")
+    worker.close_input()
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert record.code == 0
+    assert (folder / "output.jsonl").read_text() == "one\ntwo\n"
+    assert await asyncio.wait_for(worker.swept(), LIMIT)
+
+
+async def test_an_adopted_worker_can_be_stopped(orphaned):
+    folder = orphaned("sleep", "60")
+    worker = await LocalRuntime().adopt(folder)
+    assert isinstance(worker, LocalWorker)
+    record = await asyncio.wait_for(worker.stop(), LIMIT)
+    assert record.signal == signal.SIGTERM
+    assert shim.start_time(worker.record.pid) == 0.0
+
+
+async def test_one_that_ended_meanwhile_is_collected(orphaned, tmp_path, eventually):
+    folder = orphaned("sh", "-c", f"while [ ! -e {tmp_path}/go ]; do sleep 0.01; done; exit 5")
+    (tmp_path / "go").touch()
+    await eventually((folder / "exit.json").exists)
+    record = await LocalRuntime().adopt(folder)
+    assert isinstance(record, ExitRecord)
+    assert record.code == 5
+
+
+async def test_a_stop_that_the_engine_did_not_live_to_see_is_finished(orphaned, tmp_path, eventually):
+    folder = orphaned(
+        "sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/up; sleep 60; sleep 60", stop_signals=[["SIGTERM", 0.2]]
+    )
+    await eventually((tmp_path / "up").exists)
+    os.kill(json.loads((folder / "process.json").read_text())["shim"]["pid"], signal.SIGTERM)
+    await eventually((folder / "exit.json").exists)
+    record = await LocalRuntime().adopt(folder)
+    assert isinstance(record, ExitRecord)
+    assert record.signal == signal.SIGKILL
+
+
+async def test_an_orphan_without_its_shim_is_not_left_running(orphaned, eventually):
+    folder = orphaned("sleep", "60")
+    found = json.loads((folder / "process.json").read_text())
+    os.kill(found["shim"]["pid"], signal.SIGKILL)
+    await eventually(lambda: shim.start_time(found["shim"]["pid"]) == 0.0)
+    record = await LocalRuntime().adopt(folder)
+    assert isinstance(record, ExitRecord)
+    assert "its shim was gone" in record.error
+    await eventually(lambda: shim.start_time(found["worker"]["pid"]) == 0.0)
+
+
+async def test_after_a_reboot_no_pid_is_trusted(tmp_path):
+    me = {"pid": os.getpid(), "start_time": shim.start_time(os.getpid()), "boot_id": "an earlier boot"}
+    (tmp_path / "process.json").write_text(json.dumps({"shim": me, "worker": me, "stop_within": 5}))
+    os.mkfifo(tmp_path / "bell")
+    assert await LocalRuntime().adopt(tmp_path) is None  # and this test still runs
+
+
+async def test_nothing_was_ever_started(tmp_path):
+    assert await LocalRuntime().adopt(tmp_path) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"code": "x"}', "[]"])
+async def test_a_damaged_exit_record_counts_as_none(tmp_path, text):
+    (tmp_path / "exit.json").write_text(text)
+    assert await LocalRuntime().adopt(tmp_path) is None
+
+
+def test_an_own_record_is_alive():
+    from aura_engine.core.model import ProcessRecord
+
+    pid = os.getpid()
+    record = ProcessRecord(pid=pid, start_time=shim.start_time(pid), boot_id=processes.boot_id())
+    assert processes.alive(record)

@@ -1,0 +1,283 @@
+"""The local runtime and its shim, with real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from aura_engine.core.model import LaunchSpec
+from aura_engine.errors import RuntimeFault
+from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes.local import LocalRuntime
+
+LIMIT = 20.0
+
+
+def gone(pid: int) -> bool:
+    return shim.start_time(pid) == 0.0
+
+
+def pid_in(path: Path) -> int:
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text.endswith("\n") else 0
+
+
+async def test_exit_status_output_and_input_reach_the_files(start, tmp_path):
+    worker = await start("sh", "-c", "cat; echo oops >&2; exit 3", stdin="the prompt\n")
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert (record.code, record.signal, record.error, record.swept) == (3, None, "", 0)
+    assert 0 < record.started <= record.ended
+    assert record.max_rss > 0
+    assert (worker.folder / "output.jsonl").read_text() == "the prompt\n"
+    assert (worker.folder / "error.log").read_text() == "oops\n"
+    assert await asyncio.wait_for(worker.swept(), LIMIT) == record
+    assert gone(worker.record.pid)
+    assert gone(worker.shim.pid)
+
+
+async def test_death_by_signal_is_told(start):
+    worker = await start("sh", "-c", "kill -9 $$")
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert (record.code, record.signal) == (None, 9)
+
+
+async def test_cpu_time_is_that_of_the_whole_tree(start, py):
+    burn = "import time\nwhile time.process_time() < 0.2: pass"
+    worker = await start("sh", "-c", '"$0" "$@"; true', *py(burn))
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert 0.2 <= record.cpu < 5
+
+
+async def test_a_program_that_is_not_there_ends_with_an_error(start):
+    worker = await start("no-such-program")
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert record.error == "no-such-program: No such file or directory"
+    assert record.code is None
+    assert not worker.alive()
+    assert not (worker.folder / "process.json").exists()
+
+
+async def test_a_workspace_that_is_not_there_ends_with_an_error(start, tmp_path):
+    worker = await start("true", cwd=tmp_path / "nowhere")
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert "nowhere: No such file" in record.error
+
+
+async def test_a_zero_byte_is_refused_before_anything_starts(start):
+    with pytest.raises(RuntimeFault, match="zero byte"):
+        await start("true", env={"A": "b\0c"})
+
+
+async def test_the_environment_is_the_allow_list_and_no_descriptor_leaks(start, monkeypatch, tmp_path, py):
+    monkeypatch.setenv("AURA_PRO_API_KEY", "secret")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/somewhere")
+    leak = os.open(tmp_path, os.O_RDONLY)
+    os.set_inheritable(leak, True)
+    program = "import os,json; print(json.dumps([dict(os.environ), sorted(map(int, os.listdir('/proc/self/fd')))]))"
+    worker = await start(*py(program), env={"X": "ü😀"})
+    os.close(leak)
+    await asyncio.wait_for(worker.swept(), LIMIT)
+    env, fds = json.loads((worker.folder / "output.jsonl").read_text())
+    assert env["X"] == "ü😀"
+    assert env["HOME"] == str(tmp_path / "home")
+    assert set(env) <= {"PATH", "LANG", "LANGUAGE", "TZ", "TERM", "HOME", "TMPDIR", "X", "LC_CTYPE", "LC_ALL"} | {
+        name for name in os.environ if name.startswith(("LC_", "SSL_CERT", "NODE_EXTRA"))
+    }
+    assert env["TERM"] == "dumb"
+    assert fds == [0, 1, 2, 3]  # 3 is the listing itself
+
+
+async def test_the_spec_with_its_keys_is_gone_and_files_are_private(start):
+    worker = await start("true", env={"KEY": "secret"})
+    await asyncio.wait_for(worker.swept(), LIMIT)
+    names = {path.name for path in worker.folder.iterdir()}
+    assert names == {"bell", "error.log", "exit.json", "output.jsonl", "process.json", "stdin.txt"}
+    assert not any(b"secret" in path.read_bytes() for path in worker.folder.iterdir() if path.is_file())
+    for path in worker.folder.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+
+
+async def test_ignored_signals_and_umask_are_put_right(start):
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        worker = await start("sh", "-c", "umask; grep SigIgn /proc/self/status")
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    await asyncio.wait_for(worker.swept(), LIMIT)
+    umask, ignored = (worker.folder / "output.jsonl").read_text().splitlines()
+    assert umask == "0022"
+    assert int(ignored.split()[1], 16) & 0x7FFFFFFF == 0  # signals 32 and 33 belong to the C library
+
+
+async def test_a_prompt_that_nobody_reads_blocks_nobody(start):
+    worker = await start("true", stdin="x" * 1_000_000)
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert record.code == 0
+
+
+async def test_an_open_stdin_that_nobody_reads_blocks_nobody(start):
+    worker = await start("sleep", "30", stdin="x" * 1_000_000 + "\n", stdin_open=True)
+    record = await asyncio.wait_for(worker.stop(), LIMIT)
+    assert record.signal == signal.SIGTERM
+
+
+async def test_input_is_fed_until_it_is_closed(start, eventually):
+    worker = await start("cat", stdin='{"first":1}\n', stdin_open=True)
+    output = worker.folder / "output.jsonl"
+    await eventually(lambda: output.read_text() == '{"first":1}\n')
+    big = "y" * 300_000
+    worker.send(big)
+    worker.send("two\nlines")
+    await eventually(lambda: output.read_text().endswith("two lines\n"))
+    assert worker.alive()
+    worker.close_input()
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert record.code == 0
+    assert output.read_text() == f'{{"first":1}}\n{big}\ntwo lines\n'
+
+
+async def test_a_worker_that_closes_its_stdin_costs_no_cpu(start, eventually, tmp_path):
+    worker = await start("sh", "-c", f"exec 0<&-; echo on > {tmp_path}/on; sleep 30", stdin_open=True)
+    await eventually((tmp_path / "on").exists)
+    worker.send("nobody hears this")
+    before = shim.stat_of(worker.shim.pid)[11:13]
+    await asyncio.sleep(0.3)
+    after = shim.stat_of(worker.shim.pid)[11:13]
+    assert sum(map(int, after)) - sum(map(int, before)) <= 2  # ticks of 10 ms
+
+
+async def test_sending_to_a_closed_stdin_says_so(start):
+    worker = await start("sleep", "30")
+    with pytest.raises(RuntimeFault, match="no further input"):
+        worker.send("hello")
+
+
+async def test_stop_walks_the_ladder(start, tmp_path, eventually):
+    program = f"trap 'echo int >> {tmp_path}/got' INT; trap 'echo term >> {tmp_path}/got; exit 7' TERM; echo $$ >> {tmp_path}/up; while :; do sleep 0.02; done"
+    worker = await start("bash", "-c", program, stop_signals=(("SIGINT", 0.2), ("SIGTERM", 5.0)))
+    await eventually((tmp_path / "up").exists)
+    record = await asyncio.wait_for(worker.stop(), LIMIT)
+    assert record.code == 7
+    assert (tmp_path / "got").read_text() == "int\nterm\n"
+
+
+async def test_stop_leaves_nothing_of_a_tree_that_ignores_it(start, tmp_path, eventually):
+    program = (
+        f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/tool; sleep 60; sleep 60' & sleep 60; sleep 60"
+    )
+    worker = await start("sh", "-c", program, stop_signals=(("SIGTERM", 0.2),))
+    await eventually(lambda: pid_in(tmp_path / "tool"))
+    begun = time.monotonic()
+    record = await asyncio.wait_for(worker.stop(), LIMIT)
+    assert record.signal == signal.SIGKILL
+    assert time.monotonic() - begun < 10
+    assert gone(pid_in(tmp_path / "tool"))
+    assert gone(worker.record.pid)
+    assert gone(worker.shim.pid)
+
+
+async def test_what_is_left_behind_is_swept_and_the_record_comes_first(start, tmp_path):
+    program = f"(setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/left; sleep 60; sleep 60' &) ; while [ ! -s {tmp_path}/left ]; do :; done"
+    worker = await start("sh", "-c", program)
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    left = pid_in(tmp_path / "left")
+    assert record.code == 0
+    assert not gone(left)
+    final = await asyncio.wait_for(worker.swept(), LIMIT)
+    assert final.swept >= 1
+    assert gone(left)
+    with pytest.raises(ChildProcessError):  # no zombie of ours either
+        os.waitpid(worker.shim.pid, os.WNOHANG)
+
+
+async def test_orphans_that_end_while_the_worker_runs_leave_no_zombie(start, tmp_path, eventually):
+    worker = await start("sh", "-c", f"for i in 1 2 3; do (true &) ; done; echo x > {tmp_path}/done; sleep 30")
+    await eventually((tmp_path / "done").exists)
+    await eventually(lambda: all(shim.stat_of(pid)[0] != b"Z" for pid in shim.descendants(worker.shim.pid)))
+    assert worker.alive()
+
+
+async def test_pause_freezes_the_tree_and_stop_still_works(start, tmp_path, eventually):
+    counter = f"i=0; while :; do i=$((i+1)); echo $i >> {tmp_path}/count; sleep 0.01; done"
+    worker = await start("sh", "-c", f"sh -c '{counter}' & wait")
+    count = tmp_path / "count"
+    await eventually(lambda: count.exists() and count.stat().st_size > 4)
+    await worker.pause()
+    states = {shim.stat_of(pid)[0] for pid in shim.descendants(worker.shim.pid)}
+    assert states == {b"T"}
+    frozen = count.stat().st_size
+    await worker.resume()
+    await eventually(lambda: count.stat().st_size > frozen)
+    await worker.pause()
+    record = await asyncio.wait_for(worker.stop(), LIMIT)
+    assert record.signal == signal.SIGTERM
+
+
+async def test_usage_counts_the_tree(start, py, tmp_path, eventually):
+    burn = f"import time\nwhile time.process_time() < 0.3: pass\nopen({str(tmp_path / 'burnt')!r}, 'w').close()\ntime.sleep(60)"
+    worker = await start("sh", "-c", '"$0" "$@"; true', *py(burn))
+    await eventually((tmp_path / "burnt").exists)
+    cpu, rss, count = worker.usage_sample()
+    assert 0.25 <= cpu < 10
+    assert rss > 5_000_000
+    assert count == 3  # shim, shell, Python
+    await asyncio.wait_for(worker.stop(), LIMIT)
+    assert worker.usage_sample() == (0.0, 0, 0)
+
+
+async def test_a_shim_that_is_killed_takes_its_worker_along(start, tmp_path, eventually):
+    worker = await start("sh", "-c", f"setsid sleep 60 & echo $! > {tmp_path}/tool; wait")
+    await eventually(lambda: pid_in(tmp_path / "tool"))
+    os.kill(worker.shim.pid, signal.SIGKILL)
+    record = await asyncio.wait_for(worker.wait(), LIMIT)
+    assert "its shim ended without a record" in record.error
+    await eventually(lambda: gone(worker.record.pid) and gone(pid_in(tmp_path / "tool")))
+
+
+async def test_a_reused_pid_is_never_signalled(start):
+    worker = await start("sleep", "30")
+    other = worker.record.model_copy(update={"start_time": worker.record.start_time + 1})
+    assert not processes.alive(other)
+    assert not processes.signal_process(other, signal.SIGKILL)
+    after_reboot = worker.record.model_copy(update={"boot_id": "another"})
+    assert not processes.signal_process(after_reboot, signal.SIGKILL)
+    assert worker.alive()
+    assert processes.signal_process(worker.record, signal.SIGKILL)
+    assert (await asyncio.wait_for(worker.wait(), LIMIT)).signal == signal.SIGKILL
+
+
+async def test_32_starts(start, capsys):
+    begun = time.monotonic()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(start("sleep", "60", folder=f"many-{n}")) for n in range(32)]
+    took = time.monotonic() - begun
+    with capsys.disabled():
+        print(f"\n32 workers running after {took:.2f} s")
+    assert len({task.result().record.pid for task in tasks}) == 32
+
+
+async def test_descriptors_are_given_back(start, eventually):
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        worker = await start("true")
+        await asyncio.wait_for(worker.swept(), LIMIT)
+    assert len(os.listdir("/proc/self/fd")) <= before + 2  # the loop's own
+
+
+async def test_a_shim_without_its_spec_starts_nothing(tmp_path):
+    runtime = LocalRuntime()
+    folder = tmp_path / "attempt"
+    launch = LaunchSpec(argv=("touch", str(tmp_path / "ran")), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    runtime._write(launch, folder)
+    assert await runtime.adopt(folder) is None  # takes the spec back
+    script = [os.fspath(Path(shim.__file__)), str(folder / "spec.json"), "late"]
+    process = await asyncio.create_subprocess_exec(os.sys.executable, "-I", "-S", *script)
+    assert await asyncio.wait_for(process.wait(), LIMIT) == 0
+    assert not (tmp_path / "ran").exists()
