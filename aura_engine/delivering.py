@@ -108,11 +108,9 @@ class Delivering:
             # Their version wins where both changed a file: it is their project.
             head = await self._store.edit(state.head_tree, {c.path: entries.get(c.path) for c in changed})
             paths = tuple(change.path for change in changed)
+            commit = state.head
             if head != state.head_tree:
                 commit = await self._store.commit(head, [state.head], "changed by the person")
-                await self._recorder.record(PersonLanded(commit=commit, tree=head, paths=paths[:NAMED]))
-                self.person_changed += paths[:NAMED]
-        # What they changed lies in the folder already: from here on it counts as delivered.
-        await self._recorder.record(
-            Delivered(commit=state.head, tree=theirs, place=state.place or "the project folder", take=state.take)
-        )
+            # What they changed lies in the folder already: from here on it counts as delivered.
+            await self._recorder.record(PersonLanded(commit=commit, tree=head, folder=theirs, paths=paths[:NAMED]))
+            self.person_changed += paths[:NAMED]

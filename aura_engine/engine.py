@@ -335,7 +335,7 @@ class Engine:
             return RunStatus.ACHIEVED, f"{one_line(state.declared_summary, 300)}{more}"
         questions = state.open_questions()
         if questions:
-            return RunStatus.NEEDS_PERSON, f"{questions[0].question} (answer with: aura answer {questions[0].id} TEXT)"
+            return RunStatus.NEEDS_PERSON, f"{questions[0].question} (aura answer {questions[0].id} TEXT)"
         stuck = [f"{role}: {why}" for role, (until, why) in state.parked.items() if until is None]
         if stuck and state.ready:
             return RunStatus.NEEDS_PERSON, "; ".join(stuck)

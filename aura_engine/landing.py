@@ -243,7 +243,7 @@ class Landing:
             red = await self._checked(candidate, tree, room)
             if red is not None:
                 if single:
-                    self._red(candidate, red, f"check “{red.check}”: {red.reason or red.verdict}")
+                    self._red(candidate, red, red.reason or red.verdict.value)
                 return True
         broken = await self._run_ratchet(batch, tree, room)
         if broken is not None:
@@ -320,7 +320,7 @@ class Landing:
         receipt = await settle_red(
             first, lambda: self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before, fresh=True)
         )
-        if receipt.verdict is not Verdict.GREEN:
+        if not receipt.green or kept.check.name in self._recorder.state.broken:
             self._recorder.record(CheckRan(task=kept.task, receipt=short(receipt)))
         if receipt.verdict is Verdict.RED:
             return receipt
@@ -348,10 +348,8 @@ class Landing:
         tree = state.head_tree
         async with self._verifier.room(tree) as room:
             for key, kept in list(self._ratchet.items()):
-                if state.tasks[kept.task].status is not TaskStatus.COMPLETED or kept.check.name in state.broken:
-                    continue
                 red = await self._ratchet_red(key, kept, tree, room)
-                if red is not None:
+                if red is not None and kept.check.name not in state.broken:
                     reason = one_line(red.reason, 300)
                     self._recorder.record(HeadBroken(task=kept.task, check=kept.check.name, tree=tree, reason=reason))
 

@@ -181,7 +181,7 @@ class Planning:
         told = any(key.startswith("goal_") for key in keys)
         event = draft.event(reason, call, told=told)
         if event is not None:
-            late = {i for i in event.archive if state.tasks[i].status is TaskStatus.COMPLETED and not told}
+            late = {i for i in event.archive if state.tasks[i].status is TaskStatus.COMPLETED}
             event = event.model_copy(
                 update={
                     "archive": tuple(i for i in event.archive if i not in late),

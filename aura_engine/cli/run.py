@@ -16,6 +16,7 @@ from aura_engine.clock import SystemClock
 from aura_engine.config.load import load_settings
 from aura_engine.config.roles import roles_of
 from aura_engine.config.settings import Settings
+from aura_engine.core.events import decode
 from aura_engine.core.model import Role, RunStatus
 from aura_engine.engine import Engine, Options
 from aura_engine.errors import ConfigError
@@ -82,6 +83,7 @@ async def _play(options: Options, *, as_json: bool, out: TextIO, beside: Subscri
 
     def opened() -> None:
         state = engine.recorder.state
+        projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in engine.recorder.journal.read())
         engine.recorder.subscribe(View(state, as_json=as_json, out=out))
         engine.recorder.subscribe(lambda done: projections.note(done.event, done.time, state))
         if beside is not None:

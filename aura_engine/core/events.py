@@ -76,6 +76,8 @@ class PersonLanded(Frozen):
     kind: Literal["person_landed"] = "person_landed"
     commit: str
     tree: str
+    folder: str = ""
+    """The tree that the folder now stands for: what was delivered, with their changes."""
     paths: tuple[str, ...] = ()
 
 

@@ -137,6 +137,7 @@ def _base_taken(state: RunState, e: ev.BaseTaken, time: float) -> None:
 
 def _person_landed(state: RunState, e: ev.PersonLanded, time: float) -> None:
     state.head, state.head_tree = e.commit, e.tree
+    state.delivered_tree = e.folder or state.delivered_tree
 
 
 def _planner_asked(state: RunState, e: ev.PlannerAsked, time: float) -> None:
@@ -236,6 +237,8 @@ def _check_ran(state: RunState, e: ev.CheckRan, time: float) -> None:
     receipt = e.receipt
     if e.task:
         state.tasks[e.task].receipts[receipt.check] = receipt
+        if receipt.phase is Phase.RATCHET and receipt.green:
+            state.broken.pop(receipt.check, None)
         return
     if receipt.check in state.goal_checks and receipt.phase is not Phase.BEFORE:
         state.goal_receipts[receipt.check] = receipt

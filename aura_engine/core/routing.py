@@ -80,7 +80,7 @@ def must_run_alone(task: Task) -> bool:
 def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
     """What the last attempt's outcome leads to. `per_role` caps the charged attempts of each role (default 3)."""
     attempt = task.attempts[-1]
-    outcome, reason = attempt.outcome, attempt.reason
+    outcome, reason = attempt.outcome, attempt.why
     kind = attempt.ending.kind if attempt.ending else EndKind.CRASHED
     if outcome is Outcome.INTERRUPTED:
         return Next(Step.WAIT, reason)

@@ -25,7 +25,7 @@ ALLOWED: dict[TaskStatus, frozenset[TaskStatus]] = {
     ),
     TaskStatus.IN_PROGRESS: frozenset({TaskStatus.VERIFYING, TaskStatus.PENDING, TaskStatus.ARCHIVED}),
     TaskStatus.VERIFYING: frozenset({TaskStatus.COMPLETED, TaskStatus.PENDING, TaskStatus.ARCHIVED}),
-    TaskStatus.COMPLETED: frozenset({TaskStatus.ARCHIVED}),
+    TaskStatus.COMPLETED: frozenset(),
     TaskStatus.FAILED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED}),
     TaskStatus.BLOCKED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED, TaskStatus.KILLED}),
     TaskStatus.KILLED: frozenset({TaskStatus.PENDING, TaskStatus.ARCHIVED}),
@@ -55,6 +55,11 @@ class Attempt:
     failed_check: str = ""
     hand_over: str = ""
     snapshot: str = ""
+
+    @property
+    def why(self) -> str:
+        """Why it ended, with the check that said so."""
+        return f"check “{self.failed_check}”: {self.reason}" if self.failed_check else self.reason
 
     @property
     def live(self) -> bool:

@@ -134,7 +134,7 @@ def _failure(task: Task) -> str:
     for attempt in task.counted[-3:]:
         claims = one_line(attempt.ending.claims, 300) if attempt.ending else ""
         said = f"; it said: “{claims}”" if claims else ""
-        why = one_line(attempt.reason, 400)
+        why = one_line(attempt.why, 400)
         lines.append(f"  attempt {attempt.n} ({attempt.role}): {attempt.outcome}, {why}{said}")
     red = [receipt_text(receipt) for receipt in task.receipts.values() if not receipt.green]
     return "\n".join([*lines, *_some(red, MAX_RED)])

@@ -288,11 +288,13 @@ class Draft:
             self.add[task_id] = spec
 
     def archive_tasks(self, args: tools.ArchiveTasks) -> str:
-        """Drop tasks (a group with all below it). What others still need cannot go."""
+        """Drop tasks (a group with all below it that has not landed). What others still need cannot go."""
         ids: list[str] = []
         for name in args.ids:
-            task_id = self._id(name)
-            ids += [i for i in self.all_specs() if i == task_id or i.startswith(f"{task_id}.")]
+            task_id = self._open(name)
+            below = [i for i in self.all_specs() if i == task_id or i.startswith(f"{task_id}.")]
+            landed = {i for i in below if self.status(i) is TaskStatus.COMPLETED}
+            ids += [i for i in below if not any(done == i or done.startswith(f"{i}.") for done in landed)]
         gone = set(ids)
         for spec in self.all_specs().values():
             needed = gone.intersection(spec.needs)

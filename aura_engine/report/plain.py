@@ -135,7 +135,7 @@ def _attempt_starting(e: ev.AttemptStarting, state: RunState, time: float) -> To
     before = task.attempts[e.n - 2] if e.n > 1 else None
     if before is None:
         return [("start", f"{e.task} started ({who}): {title}")]
-    why = one_line(before.reason, 160)
+    why = one_line(before.why, 160)
     if before.role is Role.FLASH and e.role is Role.PRO:
         return [("again", f"{e.task} escalated to pro, attempt {e.n} ({who}): {why}")]
     return [("again", f"{e.task} attempt {e.n} ({who}): {why}")]

@@ -55,9 +55,9 @@ def _missing(event: ev.RunEnded, state: RunState) -> list[str]:
             f"goal check “{one_line(name, 80)}” is red: {one_line(state.goal_receipts[name].reason)}"
             for name in red[:_LISTED]
         ]
-        name = one_line(state.task_file.rsplit("/", 1)[-1] or "the task file")
         lines += [
-            f"question {question.id}: {one_line(question.question, 1000)} (answer it in {name}, then start again)"
+            f"question {question.id}: {one_line(question.question, 1000)} "
+            f"(aura answer {question.id} TEXT, then start again)"
             for question in state.open_questions()[:_LISTED]
         ]
     return lines

@@ -24,6 +24,11 @@ def _runs(command: str, depth: int = 0) -> Iterator[list[str]]:
                 yield from _runs(word, depth + 1)
 
 
+def _negated(command: str) -> bool:
+    """Whether the shell turns a command's success around: `! pytest`."""
+    return any("!" in words for words in _runs(command))
+
+
 def runs_pytest(command: str) -> bool:
     """Whether the command names pytest as a program that runs tests."""
     return any(posixpath.basename(word) in ("pytest", "py.test") for words in _runs(command) for word in words)
@@ -57,6 +62,8 @@ def counts_in(tail: str) -> Counts | None:
 
 def problem_with_counts(check: Check, counts: Counts | None, before: Counts | None) -> str:
     """Why a run that exited with 0 is not green all the same, in a sentence; empty when it is."""
+    if check.run is not None and _negated(check.run):
+        return ""  # a probe that wants the tests to fail: its exit status says all
     if counts is None:
         told = check.run is not None and (runs_pytest(check.run) or runs_unittest(check.run))
         if check.report or check.min_tests or told or before:

@@ -132,17 +132,17 @@ def _factor(unit: str) -> float:
 
 def _until_clock(match: re.Match[str], now: float) -> float | None:
     hour, minute = int(match["hour"]), int(match["minute"] or 0)
-    if match["half"]:
+    if match["half"] and 1 <= hour <= 12:
         hour = hour % 12 + (12 if match["half"].lower().startswith("p") else 0)
-    elif match["minute"] is None:  # a bare number is no time
+    elif match["half"] or match["minute"] is None:  # a bare number is no time
         return None
-    here = datetime.fromtimestamp(now, _zone(match["zone"]))
     try:
+        here = datetime.fromtimestamp(now, _zone(match["zone"]))
         then = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
         if match["month"]:
             then = then.replace(month=_MONTHS.index(match["month"][:3].lower()) + 1, day=int(match["day"]))
             return (then if then > here else then.replace(year=then.year + 1)).timestamp() - now
-    except ValueError:
+    except (ValueError, ZoneInfoNotFoundError):
         return None
     return (then if then > here else then + timedelta(days=1)).timestamp() - now
 
@@ -150,7 +150,4 @@ def _until_clock(match: re.Match[str], now: float) -> float | None:
 def _zone(name: str | None) -> tzinfo | None:
     if name and name.upper() in ("UTC", "GMT"):
         return UTC
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError):
-        return None
+    return ZoneInfo(name) if name else None

@@ -212,7 +212,9 @@ def start_up() -> dict[str, Any]:
     aura = shutil.which("aura") or str(Path(sys.executable).with_name("aura"))
     with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
         demo = Path(folder) / "demo"
-        subprocess.run([aura, "demo", "--folder", str(demo), "--no-ui", "--json"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [aura, "demo", "--folder", str(demo), "--no-ui", "--json"], check=True, stdout=subprocess.DEVNULL
+        )
         with contextlib.chdir(demo):
             return {
                 "bare_python_ms": command(sys.executable, "-c", "pass"),

@@ -1,4 +1,4 @@
-"""A stand-in for the claude CLI: four lines of its stream, a nap, one file. Says when it ran in the file of AURA_BENCH."""
+"""A stand-in for the claude CLI: four lines of its stream, a nap, one file; it logs when it ran."""
 
 from __future__ import annotations
 

@@ -176,16 +176,15 @@ def test_an_edit_in_mid_run_is_planned_under_the_next_letter_and_stops_what_is_n
     workers = {**GREETS, "Slow": ["sleep 60", DONE], "Bye": [write("bye.txt", "bye"), DONE]}
     with ScriptedModel(plan_brain(plan, workers, on={"goal_changed": edited})) as model:
         command = [sys.executable, "-m", "aura_engine.cli", "task.md", "--no-ui", "--json"]
-        process = subprocess.Popen(
-            command, cwd=bench.project, env=bench.environment(model.url), stdout=subprocess.PIPE, text=True
-        )
-        assert process.stdout is not None
-        lines: list[str] = []
-        for line in process.stdout:
-            lines.append(line)
-            if '"kind": "landed"' in line and len([x for x in lines if '"landed"' in x]) == 1:
-                bench.write({"task.md": "# Greet\n\nSay bye too. Nothing slow.\n"})
-        done = bench.read(process.wait(timeout=30), "".join(lines), "")
+        env = bench.environment(model.url)
+        with subprocess.Popen(command, cwd=bench.project, env=env, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            lines: list[str] = []
+            for line in process.stdout:
+                lines.append(line)
+                if '"kind": "landed"' in line and len([x for x in lines if '"landed"' in x]) == 1:
+                    bench.write({"task.md": "# Greet\n\nSay bye too. Nothing slow.\n"})
+            done = bench.read(process.wait(timeout=30), "".join(lines), "")
     assert (done.status, done.exit) == ("achieved", 0)
     assert [event["task"] for event in done.of("landed")] == ["A1", "B1"]
     stopped = [event for event in done.of("attempt_ended") if event["task"] == "A2"]

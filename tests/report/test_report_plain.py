@@ -125,7 +125,7 @@ def test_a_question_says_how_to_answer(story: Any) -> None:
     ]
     story.tell(ev.RunEnded(status=RunStatus.NEEDS_PERSON, reason="a question is open"))
     assert last(story)[0] == "? you are needed: a question is open"
-    assert "question q1: Which exchange? (answer it in task.md, then start again)" in last(story)
+    assert "question q1: Which exchange? (aura answer q1 TEXT, then start again)" in last(story)
 
 
 @pytest.mark.parametrize(

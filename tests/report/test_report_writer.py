@@ -76,11 +76,12 @@ async def test_a_further_start_goes_on_with_the_log(story: Any, tmp_path: Path) 
     projections = Projections(tmp_path, StoppedClock())
     projections.restore(story.events)
     before = projections.decisions.total
-    note(projections, story, ev.PlanChanged(reason="dropped", archive=("B1",)))
+    spec = TaskSpec(id="B9", title="late")
+    note(projections, story, ev.PlanChanged(reason="late", add=(spec,)), ev.PlanChanged(reason="no", archive=("B9",)))
     await projections.aclose()
     log = json.loads((tmp_path / "decision_log.json").read_text())
-    assert len(log) == before + 1
-    assert (log[-1]["old_status"], log[-1]["new_status"]) == ("completed", "archived")
+    assert len(log) == before + 2
+    assert (log[-1]["old_status"], log[-1]["new_status"]) == ("pending", "archived")
 
 
 async def test_nothing_noted_writes_nothing(tmp_path: Path) -> None:

@@ -169,9 +169,7 @@ async def test_stop_walks_the_ladder(start, tmp_path, eventually):
 
 
 async def test_stop_leaves_nothing_of_a_tree_that_ignores_it(start, tmp_path, eventually):
-    program = (
-        f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/tool; sleep 60; sleep 60' & sleep 60; sleep 60"
-    )
+    program = f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo $$ > {tmp_path}/tool; sleep 60; sleep 60' & sleep 60; sleep 60"
     worker = await start("sh", "-c", program, stop_signals=(("SIGTERM", 0.2),))
     await eventually(lambda: pid_in(tmp_path / "tool"))
     begun = time.monotonic()
