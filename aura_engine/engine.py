@@ -302,9 +302,11 @@ class Engine:
         if quiet and not state.paused and self._all_landed() and not self._checked():
             self._checking = group.create_task(self._check_goal(), name="goal checks")
             return None
-        if parts.planning.consider(group, quiet=quiet) or not quiet or state.paused:
+        # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
+        waits = [until for until, _ in state.parked.values() if state.ready and (until is None or until > now)]
+        if parts.planning.consider(group, quiet=quiet and not waits) or not quiet or state.paused:
             return None
-        if any(until is not None and until > now for until, _ in state.parked.values()) and state.ready:
+        if any(until is not None for until in waits):
             return None
         return self._end()
 

@@ -31,9 +31,9 @@ from aura_engine.workspace.store import GitStore
 log = logging.getLogger(__name__)
 
 BATCH = 16
-RATCHET_LEAST = 4
+RATCHET_LEAST = 1
 """Checks of landed work re-run per landing at least; more while they take under `RATCHET_SHARE` of the work's time."""
-RATCHET_SHARE = 0.05
+RATCHET_SHARE = 0.02
 SLOW_CHECK = 60.0
 SLOW_EVERY = 600.0
 MACHINERY_TRIES = 3

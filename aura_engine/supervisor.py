@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aura_engine.config.settings import Settings
 from aura_engine.core import routing
+from aura_engine.core.duration import format_duration
 from aura_engine.core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -35,6 +36,7 @@ from aura_engine.recorder import Recorder
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
 from aura_engine.verify.leak import redact, secrets_of
 from aura_engine.workers.base import Backend, Job, RoleSettings, Seen
+from aura_engine.workers.patterns import classify
 from aura_engine.workers.prompt import worker_prompt
 from aura_engine.workers.tail import Tail
 from aura_engine.workspace.store import GitStore
@@ -48,6 +50,11 @@ POST_RESULT = 10.0
 """Seconds that a worker has to exit after its final result: some CLIs hang there (RELIABILITY, finding 9)."""
 IDLE_CPU = 0.002
 """Share of a core below which a silent worker does nothing."""
+CURES = {
+    EndKind.CREDENTIALS: "Check AURA_{role}_API_KEY and AURA_{role}_BASE_URL, then start the same command again.",
+    EndKind.MONEY: "Top up the account behind AURA_{role}_API_KEY, then start the same command again.",
+}
+"""What a person can do about an ending that waits for one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Watch:
     last_output: float
     cpu: float = 0.0
     result_at: float | None = None
+    refusals: int = 0
     why: EndKind | None = None
     detail: str = ""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -219,8 +227,19 @@ class Supervisor:
                 if hand.backend.stdin_open:
                     watch.worker.close_input()
                 watch.changed.set()
+            elif signal.kind is SignalKind.RETRY:
+                self._refused(watch, signal.status)
         if watch.seen.turns > hand.settings.max_turns + 1:
             self._stop(watch, EndKind.OUT_OF_TURNS, f"took more than {hand.settings.max_turns} turns")
+
+    def _refused(self, watch: Watch, status: int | None) -> None:
+        """A program would go on trying a key that is refused; once again is enough to tell it from a hiccup."""
+        kind = classify("", status)
+        if kind in (EndKind.CREDENTIALS, EndKind.MONEY):
+            watch.refusals += 1
+            if watch.refusals > 1:
+                self._stop(watch, kind, f"the model's service refuses the key (HTTP status {status})")
+                watch.changed.set()
 
     def _check_limits(self, task_id: str, watch: Watch) -> float:
         """Stop what is over a limit; seconds until the next look is due."""
@@ -229,8 +248,8 @@ class Supervisor:
             return 30.0
         left = watch.started + self._settings.task_budget - now
         if left <= 0:
-            minutes = self._settings.task_budget / 60
-            self._stop(watch, EndKind.OUT_OF_TIME, f"still running after {minutes:.0f} minutes")
+            allowed = format_duration(self._settings.task_budget)
+            self._stop(watch, EndKind.OUT_OF_TIME, f"still running after {allowed}")
             return 30.0
         if watch.result_at is not None:
             grace = watch.result_at + POST_RESULT - now
@@ -334,7 +353,9 @@ class Supervisor:
         if step.step is Step.PLANNER:
             return [TaskSettled(task=task_id, status=TaskStatus.FAILED, reason=step.reason)]
         if step.step is Step.PERSON:
-            return [RoleParked(role=attempt.role, until=None, reason=step.reason)]
+            cure = CURES.get(attempt.ending.kind, "") if attempt.ending else ""
+            reason = f"{step.reason}. {cure.format(role=attempt.role.upper())}" if cure else step.reason
+            return [RoleParked(role=attempt.role, until=None, reason=reason)]
         if not step.delay:
             return []
         until = self._recorder.clock.wall() + step.delay * random.uniform(0.8, 1.2)

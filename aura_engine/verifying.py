@@ -74,6 +74,8 @@ class Verifier:
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._bench = Bench(scratch=scratch, env=env, judge=judge)
         self._numbers = itertools.count(1)
+        self._frozen = ("", "")
+        """Of the tree asked about last: all its checks have the same."""
         self._receipts: OrderedDict[tuple[str, str], Receipt] = OrderedDict()
         self.counts: dict[str, Counts] = {}
         """By check hash: what its runner counted on the last landed tree."""
@@ -131,8 +133,11 @@ class Verifier:
         return receipt
 
     async def _frozen_hash(self, tree: str) -> str:
-        entries = await self._store.entries(tree)
-        return frozen_hash({path: entry for path, entry in entries.items() if is_deciding(path) or is_manifest(path)})
+        if self._frozen[0] != tree:
+            entries = await self._store.entries(tree)
+            deciding = {path: entry for path, entry in entries.items() if is_deciding(path) or is_manifest(path)}
+            self._frozen = (tree, frozen_hash(deciding))
+        return self._frozen[1]
 
 
 def fingerprint(folder: Path) -> Fingerprint:

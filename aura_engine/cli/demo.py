@@ -6,9 +6,11 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from aura_engine.cli.start import add_run_options, flags_of
+from aura_engine.errors import UsageError
 
 SAID = """\
 Aura demo: the model is scripted and answers from this machine; all else is real: the engine, {workers} workers at
@@ -29,13 +31,17 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Make the project, start the scripted model, run the goal."""
     from aura_engine.cli.run import run_goal
+    from aura_engine.config.load import load_settings
     from aura_engine.demo.server import ScriptedModel
     from aura_engine.demo.story import brain, edit_when, make_project
     from aura_engine.recorder import Committed
 
-    named = arguments.folder or tempfile.mkdtemp(prefix="aura-demo-", dir=".")
-    folder = Path(named).expanduser()
-    task_file = make_project(folder.resolve())
+    flags = {"AURA_MAX_CONCURRENT_TASKS": "3", **flags_of(arguments)}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("AURA_")}
+    config = Path(arguments.config).expanduser() if arguments.config else None
+    # A wrong flag is told before anything is made; the project whose .env counts is the example, which has none.
+    load_settings(flags=flags, environ=environ, project=Path(arguments.folder or "aura-demo"), config_file=config)
+    folder, task_file = _made(arguments.folder, make_project)
     landed: set[str] = set()
     edited = False
 
@@ -49,14 +55,25 @@ def run(arguments: argparse.Namespace) -> int:
                 edited = True
                 task_file.write_text(text, encoding="utf-8")
 
-    flags = {"AURA_MAX_CONCURRENT_TASKS": "3", **flags_of(arguments)}
     workers = flags["AURA_MAX_CONCURRENT_TASKS"]
     if not arguments.json:
-        print(SAID.format(workers=workers, folder=folder.resolve()), flush=True)
+        print(SAID.format(workers=workers, folder=folder), flush=True)
     with ScriptedModel(brain()) as model:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("AURA_")}
         flags |= settings_for(model.url)
-        return run_goal(task_file, folder.resolve(), flags, environ, arguments, sys.stdout, beside=person)
+        return run_goal(task_file, folder, flags, environ, arguments, sys.stdout, beside=person)
+
+
+def _made(named: str | None, make_project: Callable[[Path], Path]) -> tuple[Path, Path]:
+    """The example's folder and its task file. UsageError where it cannot be made."""
+    try:
+        folder = Path(named or tempfile.mkdtemp(prefix="aura-demo-", dir=".")).expanduser().resolve()
+        return folder, make_project(folder)
+    except OSError as error:
+        where = named or Path.cwd()
+        raise UsageError(
+            f"The example cannot be made in {where}: {error.strerror}.",
+            cure="Name a new folder that you may write: aura demo --folder DIR",
+        ) from error
 
 
 def settings_for(url: str) -> dict[str, str]:

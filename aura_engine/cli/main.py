@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 COMMANDS = {
@@ -56,13 +59,34 @@ def main(argv: Sequence[str]) -> int:
 
         print(f"aura {__version__}")
         return 0
-    name, rest = (argv[0], argv[1:]) if argv[0] in COMMANDS else ("start", argv)
-    command = importlib.import_module(f"aura_engine.cli.{name}")
-    return command.run(command.parser().parse_args(rest))
+    name, rest = argv[0], argv[1:]
+    if name in COMMANDS:
+        command = importlib.import_module(f"aura_engine.cli.{name}")
+        return command.run(command.parser().parse_args(rest))
+    _refuse_mistyped(name)
+    start = importlib.import_module("aura_engine.cli.start")
+    return start.run(start.parser("aura").parse_args(argv))
+
+
+def _refuse_mistyped(name: str) -> None:
+    """UsageError for a bare word that is neither a command nor a file: `aura statsu` asks for no task file."""
+    if name.startswith("-") or Path(name).suffix or os.sep in name or os.path.lexists(name):
+        return
+    from difflib import get_close_matches
+
+    from aura_engine.errors import UsageError
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    meant = f"Did you mean aura {near[0]}? " if near else ""
+    raise UsageError(f"“{name}” is neither a command nor a file.", cure=f"{meant}aura --help lists the commands.")
 
 
 def entry() -> NoReturn:
     """The console script: errors are one line for a person, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        # Names of files and titles hold any letter; a terminal that has none for it shows an escape, not a traceback.
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt:

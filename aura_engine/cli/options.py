@@ -32,7 +32,8 @@ def run_folder(arguments: argparse.Namespace) -> Path:
     data = data_dir(project_of(), arguments.data_dir or os.environ.get("AURA_DATA_DIR") or None)
     folder = run_dir(data, Path(arguments.task_file)) if arguments.task_file else last_run(data)
     if folder is None or not folder.is_dir():
-        raise UsageError(f"There is no run in {data}.", cure="Start one: aura TASK.md (or see one: aura demo).")
+        of = f" of {arguments.task_file}" if arguments.task_file else ""
+        raise UsageError(f"There is no run{of} in {data}.", cure="Start one: aura TASK.md (or see one: aura demo).")
     return folder
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
@@ -168,11 +170,17 @@ class Check(Frozen):
             return "value"
         return "file" if self.file else "run"
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """16 hex digits over everything that decides the verdict; the name does not."""
         body = self.model_dump(mode="json", exclude={"name", "part", "hidden", "person"}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with changes; its hash is its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        vars(copy).pop("hash", None)
+        return copy
 
     def describe(self) -> str:
         """One line for a person."""

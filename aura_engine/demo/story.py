@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_engine.demo import story_work
-from aura_engine.demo.brains import Attempt, Claim, Step, Worker, listed, paced, plan_brain, task, write
+from aura_engine.demo.brains import Attempt, Claim, Reaction, Step, Worker, listed, paced, plan_brain, task, write
 from aura_engine.demo.script import Ask, Brain, ToolUse, call
 from aura_engine.demo.story_project import EDITED_TASK, FILES, TASK
 from aura_engine.errors import UsageError
@@ -51,7 +51,9 @@ def edit_when(done_tasks: int) -> str | None:
 
 def brain(pace: float = PACE) -> Brain:
     """The scripted model of the demo: planner and workers in one. `pace` is in seconds for each answer."""
-    return paced(plan_brain(_plan(), _workers(), on={"goal_changed": _second_thoughts}), pace)
+    declared = call("declare_goal_reached", summary="The almanac prints its evening's page and its week.")
+    reactions: dict[str, Reaction] = {"goal_changed": _second_thoughts, "all_landed": [declared]}
+    return paced(plan_brain(_plan(), _workers(), on=reactions), pace)
 
 
 def _plan() -> dict[str, Any]:

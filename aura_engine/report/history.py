@@ -8,7 +8,7 @@ from typing import Any
 from aura_engine.clock import iso
 from aura_engine.core import events as ev
 from aura_engine.core.text import one_line
-from aura_engine.report.words import count, date_time, short
+from aura_engine.report.words import count, date_time, short, why_asked
 
 
 def history_rows(events: Iterable[tuple[object, float]]) -> list[dict[str, Any]]:
@@ -63,7 +63,8 @@ def _plan(event: ev.PlanChanged) -> str:
         if number
     ]
     what = ", ".join(parts) or ("brief set" if event.brief else "nothing changed in the tree")
-    return f"plan: {what}" + (f" — {one_line(event.reason)}" if event.reason else "")
+    why = why_asked(event.reason) or one_line(event.reason)
+    return f"plan: {what}" + (f" — {why}" if why else "")
 
 
 def _title(text: str) -> str:

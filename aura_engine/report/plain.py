@@ -11,21 +11,9 @@ from aura_engine.core.plan import id_key
 from aura_engine.core.state import Attempt, RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.plain_end import ended
-from aura_engine.report.words import amount, clock_time, count, fold_ascii, short, span, symbols
+from aura_engine.report.words import WHY_ASKED, amount, clock_time, count, fold_ascii, short, span, symbols, why_asked
 
 MAX_LISTED = 12
-WHY_ASKED = {
-    "goal_new": "a new goal",
-    "goal_changed": "the goal was edited",
-    "task_failed": "a task failed for good",
-    "stalled": "nothing can run any more",
-    "checks_fail": "all tasks have landed, but goal checks are red",
-    "all_landed": "all tasks have landed and the goal checks are green",
-    "unproven": "nothing proves a task's work yet",
-    "broken": "a check of landed work is red on the head",
-    "question": "you answered",
-    "review": "a review is due",
-}
 
 
 def lines(event: object, state: RunState, time: float, *, ascii_only: bool = False) -> list[str]:
@@ -99,7 +87,8 @@ def _plan_changed(e: ev.PlanChanged, state: RunState, time: float) -> Told:
     parts += [f"+{count(len(e.goal_checks), 'goal check')}"] if e.goal_checks else []
     parts += [f"learned: {one_line('; '.join(e.lessons))}"] if e.lessons else []
     what = f"plan made: {count(len(leaves), 'task')}" if leaves and first else "plan changed"
-    why = f" — {one_line(e.reason)}" if e.reason else ""
+    # Where the planner gave no reason, the triggers stand for it: the line before this one has told them.
+    why = "" if why_asked(e.reason) else f" — {one_line(e.reason)}" if e.reason else ""
     told: Told = [("say", f"{what}{': ' if parts and not first else ', ' if parts else ''}{', '.join(parts)}{why}")]
     for spec in sorted(leaves, key=lambda spec: id_key(spec.id))[:MAX_LISTED]:
         needs = f"  needs {_some(spec.needs)}" if spec.needs else ""

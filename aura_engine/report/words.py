@@ -45,6 +45,19 @@ STATUS_SYMBOL = {
     TaskStatus.ARCHIVED: "say",
 }
 
+WHY_ASKED = {
+    "goal_new": "a new goal",
+    "goal_changed": "the goal was edited",
+    "task_failed": "a task failed for good",
+    "stalled": "nothing can run any more",
+    "checks_fail": "all tasks have landed, but goal checks are red",
+    "all_landed": "all tasks have landed and the goal checks are green",
+    "unproven": "nothing proves a task's work yet",
+    "broken": "a check of landed work is red on the head",
+    "question": "you answered",
+    "review": "a review is due",
+}
+
 
 def symbols(*, ascii_only: bool = False) -> Mapping[str, str]:
     """Name to symbol; the plain set is for terminals without Unicode."""
@@ -91,6 +104,12 @@ def spent(state: RunState) -> str:
     usage = state.planner_usage + state.worker_usage
     money = f", ${usage.cost:.2f}" if usage.cost else ""
     return f"{amount(usage.tokens)} tokens{money}"
+
+
+def why_asked(reason: str) -> str:
+    """`goal_new, review` in words; "" when `reason` is something else than names of the planner's triggers."""
+    names = reason.split(", ")
+    return "; ".join(WHY_ASKED[name] for name in names) if all(name in WHY_ASKED for name in names) else ""
 
 
 def count(number: int, noun: str) -> str:

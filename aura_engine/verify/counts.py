@@ -15,7 +15,7 @@ _RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 _RESULT = re.compile(r"^(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?\s*$", re.MULTILINE)
 
 
-def _runs(command: str, depth: int = 0) -> Iterator[list[str]]:
+def _runs(command: str, depth: int = 0) -> Iterator[tuple[str, ...]]:
     for words in simple_commands(command):
         if not _NO_RUN & set(words):
             yield words

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,50 +71,43 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
 
     RuntimeFault when it could not be started at all.
     """
-    loop = asyncio.get_running_loop()
     token = secrets.token_hex(16)
-    output = _Output(max_output)
-    # An own pipe instead of asyncio's: then `wait` ends with the process, not with the last holder of the pipe.
+    # An own pipe: then the wait ends with the process, not with the last holder of the pipe.
     read_end, write_end = os.pipe()
-    reader = asyncio.StreamReader(limit=_CHUNK)
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", buffering=0)
-    )
     started = time.monotonic()
     try:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *argv,
-                cwd=cwd,
-                env={**env, _MARK: token},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=write_end,
-                stderr=write_end,
-                start_new_session=True,
-                umask=0o022,
-            )
-        except (OSError, ValueError) as error:
-            raise RuntimeFault(
-                f"the check's command could not be started ({argv[0]}): {error}",
-                cure="Look whether this program and the checkout's folder exist.",
-            ) from error
-        finally:
-            os.close(write_end)
-        pump = asyncio.create_task(_pump(reader, output))
-        exited = asyncio.create_task(process.wait())
-        timed_out = False
-        try:
-            await asyncio.wait({exited, pump}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-            if not output.overflowed:
-                await asyncio.wait({exited}, timeout=max(0.0, started + limit - time.monotonic()))
-                timed_out = not exited.done()
-        finally:
-            await asyncio.shield(asyncio.to_thread(_stop, token, process.pid, alive=process.returncode is None))
-            await asyncio.wait({exited, pump}, timeout=_PIPE_GRACE)
-            pump.cancel()
-            exited.cancel()
+        # It returns after exec, within a millisecond; asyncio's own start costs a thread for each child on Python 3.11.
+        process = subprocess.Popen(  # noqa: ASYNC220
+            list(argv),
+            cwd=cwd,
+            env={**env, _MARK: token},
+            stdin=subprocess.DEVNULL,
+            stdout=write_end,
+            stderr=write_end,
+            start_new_session=True,
+            umask=0o022,
+        )
+    except (OSError, ValueError) as error:
+        os.close(read_end)
+        raise RuntimeFault(
+            f"the check's command could not be started ({argv[0]}): {error}",
+            cure="Look whether this program and the checkout's folder exist.",
+        ) from error
     finally:
-        transport.close()
+        os.close(write_end)
+    output = _Output(max_output)
+    pump = _Pump(read_end, output)
+    exited = _Exit(process)
+    try:
+        await asyncio.wait({exited.done, pump.over}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        timed_out = not exited.done.done() and not output.overflowed
+    finally:
+        alive = not exited.done.done()
+        if alive or _may_have_left(process.pid):
+            await asyncio.shield(asyncio.to_thread(_stop, token, process.pid, alive=alive))
+        await asyncio.wait({exited.done, pump.ended}, timeout=_PIPE_GRACE, return_when=asyncio.ALL_COMPLETED)
+        pump.close()
+        exited.close()
     code = process.returncode
     return Ran(
         code=code if code is not None and code >= 0 else None,
@@ -126,9 +120,82 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
     )
 
 
-async def _pump(reader: asyncio.StreamReader, output: _Output) -> None:
-    while not output.overflowed and (chunk := await reader.read(_CHUNK)):
-        output.add(chunk)
+class _Pump:
+    """Reads a pipe into an output as it comes. `ended`: end of file; `over`: more than it may have written."""
+
+    def __init__(self, descriptor: int, output: _Output) -> None:
+        self._descriptor = descriptor
+        self._output = output
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.over: asyncio.Future[None] = self._loop.create_future()
+        os.set_blocking(descriptor, False)
+        self._loop.add_reader(descriptor, self._read)
+
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self._descriptor, _CHUNK)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self._loop.remove_reader(self._descriptor)
+            if not self.ended.done():
+                self.ended.set_result(None)
+            return
+        if not self._output.overflowed:
+            self._output.add(chunk)
+        if self._output.overflowed and not self.over.done():
+            self.over.set_result(None)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._loop.remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self.ended.cancel()
+        self.over.cancel()
+
+
+class _Exit:
+    """Tells when a process has ended and reaps it: by its descriptor, or by a thread where there is none (macOS)."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+        if self._descriptor >= 0:
+            self._loop.add_reader(self._descriptor, self._reap)
+        else:
+            self._loop.run_in_executor(None, process.wait).add_done_callback(lambda _: self._set())
+
+    def _reap(self) -> None:
+        if self._process.poll() is not None:
+            self._loop.remove_reader(self._descriptor)
+            self._set()
+
+    def _set(self) -> None:
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def close(self) -> None:
+        """Stop listening."""
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+        self.done.cancel()
+
+
+def _may_have_left(leader: int) -> bool:
+    """False when no process was started since the command's own: then it cannot have left one. Linux alone knows."""
+    return _newest_pid() != leader
+
+
+def _newest_pid() -> int:
+    """The id of the process that was started last; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/loadavg").read_text().rsplit(None, 1)[-1])
+    except (OSError, ValueError):
+        return 0
 
 
 def _stop(token: str, leader: int, *, alive: bool) -> None:
@@ -159,17 +226,23 @@ def _kill(processes: list[psutil.Process]) -> None:
             continue
 
 
-def _left(token: str, session: int) -> list[psutil.Process]:
+def _left(token: str, leader: int) -> list[psutil.Process]:
     found: list[psutil.Process] = []
-    for pid in psutil.pids():
+    for pid in _candidates(leader):
         try:
-            if os.getsid(pid) == session or _marked(pid, token):
+            if os.getsid(pid) == leader or _marked(pid, token):
                 process = psutil.Process(pid)
                 if process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process)
         except (psutil.Error, OSError):
             continue
     return found
+
+
+def _candidates(leader: int) -> list[int]:
+    """Processes that can come from the command: those with later ids, all of them once the ids have begun anew."""
+    pids = psutil.pids()
+    return [pid for pid in pids if pid > leader] if _newest_pid() >= leader else pids
 
 
 def _marked(pid: int, token: str) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -48,7 +49,8 @@ class Named(NamedTuple):
     implicit: frozenset[str]
 
 
-def simple_commands(command: str) -> list[list[str]]:
+@lru_cache(maxsize=4096)
+def simple_commands(command: str) -> tuple[tuple[str, ...], ...]:
     """The command line cut at `;`, `&`, `|`, brackets, redirections and new lines into lists of words."""
     lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars=";&|()<>")
     lexer.whitespace_split = True
@@ -63,7 +65,7 @@ def simple_commands(command: str) -> list[list[str]]:
             commands.append([])
         else:
             commands[-1].append(word)
-    return [words for words in commands if words]
+    return tuple(tuple(words) for words in commands if words)
 
 
 def _join(folder: str, word: str) -> str:
@@ -79,7 +81,7 @@ def _module_files(module: str) -> Iterator[str]:
     yield from (f"{stem}.py", f"{stem}/__main__.py", f"{stem}/__init__.py")
 
 
-def _literal(words: list[str], here: str, depth: int) -> Iterator[str]:
+def _literal(words: Sequence[str], here: str, depth: int) -> Iterator[str]:
     previous = ""
     for word in words:
         for part in (word, word.partition("=")[2]):

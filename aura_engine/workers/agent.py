@@ -2,8 +2,8 @@
 
 The prompt comes on stdin; settings from AURA_AGENT_API (anthropic or openai), _BASE_URL, _KEY, _MODEL, _SESSION,
 _MAX_TURNS, _BUDGET_SECONDS, _MAX_RETRIES, _MAX_TOKENS. The folder it starts in is its workspace. It prints one JSON
-event a line: start, message, tool, tool_result, usage (totals so far), retry, error, result. Exit status: 0 finished, 1 error
-or given up, 53 out of turns, 54 out of time.
+event a line: start, message, tool, tool_result, usage (totals so far), retry, error, result. Exit status: 0 finished,
+1 error or given up, 53 out of turns, 54 out of time.
 """
 
 from __future__ import annotations

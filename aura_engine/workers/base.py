@@ -84,7 +84,7 @@ class Seen:
                 self.session, self.model = signal.session or self.session, signal.text or self.model
                 self.finished = self.failed = None
             case SignalKind.MESSAGE:
-                self.last_message = signal.text
+                self.last_message = signal.text if signal.ok else self.last_message  # an error is no claim of its
             case SignalKind.TOOL:
                 call = (signal.tool, signal.text)
                 self.repeats = self.repeats + 1 if call == self._last_tool else 1

@@ -27,6 +27,11 @@ QUIET = frozenset({"stream_event", "control_response", "control_request", "contr
 MAX_RETRIES = 4
 """Of one model call by the program itself; its default of 10 keeps silent for minutes."""
 API_TIMEOUT_MS = 300_000
+KEYLESS_SHELL = {"BASH_ENV": "/dev/null${HOME:ANTHROPIC_API_KEY=0:0}", "SHLVL": "1"}
+"""Each bash that a tool starts overwrites the key as it expands BASH_ENV (at SHLVL 0, with a socket as its input, it
+would take itself for a remote shell and not look there): a build that prints its environment would else put the key
+into the kept output. No containment: who wants to can still read it from the program's own process. Claude's own
+scrubbing, CLAUDE_CODE_SUBPROCESS_ENV_SCRUB, also takes the permission to work unattended away."""
 
 
 class Claude:
@@ -50,6 +55,7 @@ class Claude:
             "DISABLE_ERROR_REPORTING": "1",
             "CLAUDE_CODE_MAX_RETRIES": str(MAX_RETRIES),
             "API_TIMEOUT_MS": str(API_TIMEOUT_MS),
+            **KEYLESS_SHELL,
             "IS_SANDBOX": "1",  # else it refuses to work unattended as root
         }
         named = {"ANTHROPIC_BASE_URL": role.base_url, "ANTHROPIC_API_KEY": role.api_key, "ANTHROPIC_MODEL": role.model}

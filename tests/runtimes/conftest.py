@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -36,10 +37,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     for worker in workers:
         shim.send([*shim.descendants(worker.shim.pid), worker.shim.pid], signal.SIGKILL)
         worker.close()
-        try:
-            os.waitpid(worker.shim.pid, 0)
-        except ChildProcessError:
-            pass
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(worker.shim.pid, 0)  # noqa: ASYNC222 (it was just killed)
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def py(tmp_path: Path) -> Callable[[str], tuple[str, ...]]:
 async def until(what: Callable[[], object], limit: float = 10.0) -> None:
     """Waits for something to become true."""
     async with asyncio.timeout(limit):
-        while not what():
+        while not what():  # noqa: ASYNC110 (other processes do not set events)
             await asyncio.sleep(0.005)
 
 
