@@ -298,6 +298,7 @@ class Engine:
         parts.workspaces.ahead(soon, group)
         parts.landing.release()
         quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
+        quiet = quiet and not any(task.live for task in state.leaves())  # one whose work is just being taken
         quiet = quiet and (state.paused or not any(state.tasks[i].not_before > now for i in state.ready))
         if quiet and not state.paused and self._all_landed() and not self._checked():
             self._checking = group.create_task(self._check_goal(), name="goal checks")

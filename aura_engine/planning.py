@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from aura_engine.core.events import GoalDeclared, PlannerAsked, PlannerFailed, PlannerReplied, QuestionAsked
 from aura_engine.core.model import TaskStatus, Usage
+from aura_engine.core.plan import id_key
 from aura_engine.core.routing import backoff
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
@@ -36,11 +37,10 @@ def triggers(state: RunState, *, quiet: bool) -> list[str]:
         found.append(f"goal_new:{state.revision[:16]}")
     elif state.told_revision != state.revision:
         found.append(f"goal_changed:{state.told_revision[:8]}-{state.revision[:16]}")
-    for task in state.leaves():
-        if task.status is TaskStatus.FAILED:
-            found.append(f"task_failed:{task.spec.id}#{len(task.attempts)}")
-        elif task.probe_asked and task.status is TaskStatus.VERIFYING:
-            found.append(f"unproven:{task.spec.id}#{len(task.attempts)}")
+    failed = sorted(state.failed, key=id_key)
+    found += [f"task_failed:{task_id}#{len(state.tasks[task_id].attempts)}" for task_id in failed]
+    held = sorted((task_id for task_id in state.verifying if state.tasks[task_id].probe_asked), key=id_key)
+    found += [f"unproven:{task_id}#{len(state.tasks[task_id].attempts)}" for task_id in held]
     found += [f"broken:{check}@{state.head_tree[:12]}" for check in state.broken]
     found += [f"question:{q.id}" for q in state.questions.values() if q.answer is not None]
     found = [key for key in found if key not in state.answered]

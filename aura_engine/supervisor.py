@@ -50,9 +50,10 @@ POST_RESULT = 10.0
 """Seconds that a worker has to exit after its final result: some CLIs hang there (RELIABILITY, finding 9)."""
 IDLE_CPU = 0.002
 """Share of a core below which a silent worker does nothing."""
+AGAIN = "Start the same command again to go on."
 CURES = {
-    EndKind.CREDENTIALS: "Check AURA_{role}_API_KEY and AURA_{role}_BASE_URL, then start the same command again.",
-    EndKind.MONEY: "Top up the account behind AURA_{role}_API_KEY, then start the same command again.",
+    EndKind.CREDENTIALS: f"Check AURA_{{role}}_API_KEY and AURA_{{role}}_BASE_URL. {AGAIN}",
+    EndKind.MONEY: f"Top up the account behind AURA_{{role}}_API_KEY. {AGAIN}",
 }
 """What a person can do about an ending that waits for one."""
 
@@ -154,10 +155,10 @@ class Supervisor:
             carried=workspace.carried,
             conflicts=workspace.conflicts,
         )
-        checks = self._workspaces.all_checks()
-        if any(check.hidden for check in checks):
-            receipts = [r for task in state.leaves() for r in task.receipts.values() if r.hidden]
-            prompt = redact(prompt, secrets_of(checks, [*receipts, *state.goal_receipts.values()]))
+        hidden = self._workspaces.hidden()
+        if hidden:
+            receipts = [receipt for task in state.leaves() for receipt in task.receipts.values() if receipt.hidden]
+            prompt = redact(prompt, secrets_of(hidden, [*receipts, *state.goal_receipts.values()]))
         for path in (folder, home, home / "tmp"):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "prompt.md").write_text(prompt, encoding="utf-8")
@@ -235,7 +236,7 @@ class Supervisor:
     def _refused(self, watch: Watch, status: int | None) -> None:
         """A program would go on trying a key that is refused; once again is enough to tell it from a hiccup."""
         kind = classify("", status)
-        if kind in (EndKind.CREDENTIALS, EndKind.MONEY):
+        if kind is EndKind.CREDENTIALS or kind is EndKind.MONEY:
             watch.refusals += 1
             if watch.refusals > 1:
                 self._stop(watch, kind, f"the model's service refuses the key (HTTP status {status})")
@@ -346,6 +347,12 @@ class Supervisor:
             self._recorder.record(*following)
         self._wake()
 
+    def _cure(self, attempt: Attempt) -> str:
+        kind = attempt.ending.kind if attempt.ending else None
+        if kind is EndKind.MISSING_CLI:
+            return self._hands[attempt.role].backend.install_hint
+        return CURES.get(kind, AGAIN).format(role=attempt.role.upper()) if kind else AGAIN
+
     def _routed(self, task_id: str, attempt: Attempt) -> list[Event]:
         state = self._recorder.state
         task = state.tasks[task_id]
@@ -353,9 +360,9 @@ class Supervisor:
         if step.step is Step.PLANNER:
             return [TaskSettled(task=task_id, status=TaskStatus.FAILED, reason=step.reason)]
         if step.step is Step.PERSON:
-            cure = CURES.get(attempt.ending.kind, "") if attempt.ending else ""
-            reason = f"{step.reason}. {cure.format(role=attempt.role.upper())}" if cure else step.reason
-            return [RoleParked(role=attempt.role, until=None, reason=reason)]
+            return [
+                RoleParked(role=attempt.role, until=None, reason=f"{step.reason.rstrip('.')}. {self._cure(attempt)}")
+            ]
         if not step.delay:
             return []
         until = self._recorder.clock.wall() + step.delay * random.uniform(0.8, 1.2)

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from aura_engine.core.model import Check, Outcome, TaskStatus
+from aura_engine.core.model import Check, Outcome
 from aura_engine.core.state import RunState, Task
 from aura_engine.errors import AuraError
 from aura_engine.paths import RunPaths
@@ -53,6 +53,7 @@ class Workspaces:
         self._task_file = task_file
         """The task file relative to the project; empty when it lies outside."""
         self._ahead: dict[str, tuple[int, str, asyncio.Task[Workspace | None]]] = {}
+        self._hidden: tuple[int, list[Check]] = (-1, [])
         self._makers = asyncio.Semaphore(MAKERS)
 
     def ahead(self, task_ids: Collection[str], group: asyncio.TaskGroup) -> None:
@@ -112,17 +113,20 @@ class Workspaces:
 
     async def withheld(self, tree: str) -> frozenset[str]:
         """Files no worker gets: those of held-out checks, and the task file while it holds such checks."""
-        hidden = [check for check in self.all_checks() if check.hidden]
+        hidden = self.hidden()
         if not hidden:
             return frozenset()
         entries = await self._store.entries(tree)
         own = {self._task_file} if self._task_file in entries else set[str]()
         return withheld(entries.keys(), hidden) | own
 
-    def all_checks(self) -> list[Check]:
-        """Every check of the run that is still wanted."""
-        wanted = [task for task in self._state.leaves() if task.status is not TaskStatus.ARCHIVED]
-        return [*self._state.goal_checks.values(), *(check for task in wanted for check in task.spec.checks)]
+    def hidden(self) -> list[Check]:
+        """Every held-out check of the run, of dropped tasks too; looked up anew only when the plan has changed."""
+        if self._hidden[0] != self._state.plan:
+            of_tasks = (check for task in self._state.leaves() for check in task.spec.checks)
+            found = [check for check in (*self._state.goal_checks.values(), *of_tasks) if check.hidden]
+            self._hidden = (self._state.plan, found)
+        return self._hidden[1]
 
     async def untouchable(self, tree: str) -> frozenset[str]:
         """Paths that stay as the line has them whatever a worker does."""

@@ -22,5 +22,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
     else:
-        print(history_text(rows))
+        print(history_text(rows).rstrip())
     return 0

@@ -25,5 +25,6 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(rows)
     else:
-        print(receipts_table(rows) if rows else "No check was run yet.")
+        of = f" for {arguments.task}" if arguments.task else ""
+        print(receipts_table(rows).rstrip() if rows else f"No check was run{of} yet.")
     return 0

@@ -42,9 +42,12 @@ def _move(state: RunState, task: Task, status: TaskStatus, reason: str = "") -> 
     task.reason = reason
     task_id = task.spec.id
     state.verifying.discard(task_id)
+    state.failed.discard(task_id)
     state.ready.pop(task_id, None)
     if status is TaskStatus.VERIFYING:
         state.verifying.add(task_id)
+    elif status is TaskStatus.FAILED:
+        state.failed.add(task_id)
     elif status is TaskStatus.PENDING and not task.unmet:
         state.ready[task_id] = None
 
@@ -120,6 +123,7 @@ def _goal_read(state: RunState, e: ev.GoalRead, time: float) -> None:
     planned = {name: check for name, check in state.goal_checks.items() if not check.person and name not in person}
     _set_goal_checks(state, {**person, **planned})
     state.goal_prepare = e.prepare
+    state.plan += 1
 
 
 def _set_goal_checks(state: RunState, checks: dict[str, Check]) -> None:
@@ -183,6 +187,7 @@ def _plan_changed(state: RunState, e: ev.PlanChanged, time: float) -> None:
             _move(state, task, TaskStatus.PENDING, "retry ordered")
     state.lessons += e.lessons
     reindex(state)
+    state.plan += 1
     if e.told:
         state.told_revision, state.told_text = state.asking
 

@@ -155,6 +155,10 @@ class RunState:
     """Tasks whose worker was started and has not ended: what capacity counts."""
     verifying: set[str] = field(default_factory=set[str])
     """Tasks whose attempt waits for its verdict."""
+    failed: set[str] = field(default_factory=set[str])
+    """Tasks that routing gave up."""
+    plan: int = 0
+    """Counts the changes of the plan and of the goal, for whoever remembers something about the checks."""
 
     head: str = ""
     head_tree: str = ""

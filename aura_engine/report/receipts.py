@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from aura_engine.clock import iso
 from aura_engine.core import events as ev
 from aura_engine.core.text import clean, one_line
-from aura_engine.report.words import span
+from aura_engine.report.words import clock_time, span
 
 GOAL = "goal"
 """What stands for a task where the check is the goal's own."""
@@ -78,7 +79,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     skipped = f" ({row['skipped']} skipped)" if row["skipped"] else ""
     notes = [note for note, said in (("held out", row["held_out"]), ("cached", row["cached"])) if said]
     return (
-        row["time"][11:19] + "Z",
+        clock_time(datetime.fromisoformat(row["time"]).timestamp()),
         row["task"] + (f"#{row['attempt']}" if row["attempt"] else ""),
         row["phase"],
         row["verdict"],

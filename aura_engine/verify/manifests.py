@@ -13,6 +13,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 _MAX_BYTES = 500_000
@@ -70,6 +71,7 @@ class Merged(NamedTuple):
     fallback: str = ""
 
 
+@lru_cache(maxsize=65_536)
 def is_manifest(path: str) -> bool:
     """Whether only some keys of the file decide checks."""
     return posixpath.basename(path) in MANIFESTS

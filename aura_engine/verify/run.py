@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import secrets
 import shlex
 import shutil
@@ -163,7 +164,8 @@ async def _command(check: Check, command: str, checkout: Path, bench: Bench, cou
             limit=check.timeout,
             max_output=bench.max_output,
         )
-        counts = await asyncio.to_thread(junit.read_report, inside.resolve(checkout, own) if own else place.report)
+        report = inside.resolve(checkout, own) if own else place.report
+        counts = await asyncio.to_thread(junit.read_report, report) if os.path.lexists(report) else None
     finally:
         await asyncio.shield(asyncio.to_thread(shutil.rmtree, place.folder, ignore_errors=True))
     if counts is None and not runs_pytest(command) and runs_unittest(command):

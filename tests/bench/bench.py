@@ -92,7 +92,7 @@ def cpu_of(pid: int) -> tuple[float, float]:
 
 
 def written(pid: int) -> int:
-    """Bytes the process itself wrote (wchar of its threads: the figure of the process counts its reaped children too)."""
+    """Bytes the process itself wrote: wchar of its threads (that of the process counts its reaped children too)."""
     total = 0
     for thread in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
