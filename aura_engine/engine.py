@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import platform
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -156,6 +157,7 @@ class Engine:
             store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare
         )
         judge = ModelJudge(options.provider, options.settings.api_max_tokens, options.settings.api_timeout)
+        await asyncio.to_thread(shutil.rmtree, options.paths.checks, ignore_errors=True)
         verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge)
         runtime = LocalRuntime()
         workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
@@ -186,8 +188,14 @@ class Engine:
                 raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
         except* _Ended:
             pass
+        finally:
+            supervisor.close()
         await supervisor.settle()
         await delivering.aclose()
+        if not any(task.live for task in state.leaves()):
+            # Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
+            for folder in (options.paths.work, options.paths.checks, options.paths.homes):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return status
 
     async def _base(self, store: GitStore) -> Base:

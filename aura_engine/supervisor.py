@@ -44,6 +44,9 @@ from aura_engine.workspaces import Workspace, Workspaces
 
 log = logging.getLogger(__name__)
 
+SPARES = 8
+"""Shims kept waiting at most; no more than workers run at once."""
+SPARE_DELAY = 0.1
 NO_EVENT = 600.0
 """Seconds without output and without CPU time in the worker's processes before it counts as hung."""
 POST_RESULT = 10.0
@@ -107,6 +110,7 @@ class Supervisor:
         self._settings = settings
         self._wake = wake
         self._watched: dict[str, Watch] = {}
+        self._closed = False
         self._background: set[asyncio.Task[None]] = set()
         self.landing: Landing | None = None
 
@@ -126,6 +130,8 @@ class Supervisor:
             session=str(uuid.uuid4()),
         )
         committed = self._recorder.record(intent)
+        # The next one is started only once this worker runs: it must not stand in its way.
+        asyncio.get_running_loop().call_later(SPARE_DELAY, self.keep_spares)
         group.create_task(self._run(intent, committed, making), name=f"attempt {start.task}#{n}")
 
     async def _run(
@@ -173,6 +179,18 @@ class Supervisor:
             budget=self._settings.task_budget,
         )
         return await self._runtime.start(hand.backend.launch(job), folder, f"{intent.task}-{intent.n}")
+
+    def keep_spares(self) -> None:
+        """Have shims wait for the next starts while there is something to start."""
+        state = self._recorder.state
+        waiting = sum(task.status is TaskStatus.PENDING for task in state.leaves())
+        if not self._closed:
+            self._runtime.keep_spares(min(SPARES, self._settings.max_concurrent_tasks, waiting))
+
+    def close(self) -> None:
+        """Nothing will be started any more."""
+        self._closed = True
+        self._runtime.close()
 
     # ---- watching
 

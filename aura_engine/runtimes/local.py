@@ -200,6 +200,10 @@ class LocalWorker:
 class LocalRuntime:
     """Starts and adopts workers on this machine. Not for Windows."""
 
+    def __init__(self) -> None:
+        self._spares: list[tuple[int, int]] = []
+        """Shims that wait for work: pid, and the pipe through which they are told."""
+
     async def start(self, launch: LaunchSpec, folder: Path, name: str) -> LocalWorker:
         """Starts a worker whose traces are kept in `folder`; `name` shows in the process list.
 
@@ -208,13 +212,8 @@ class LocalRuntime:
         """
         self._write(launch, folder)
         bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
-        null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-        argv = [sys.executable, "-I", "-S", _script(), str(folder / "spec.json"), f"aura-{name}"]
         try:
-            # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
-            pid = os.posix_spawn(  # noqa: ASYNC221
-                sys.executable, argv, {}, file_actions=null, setsid=True
-            )
+            pid = self._use_spare(folder) or _spawn(str(folder / "spec.json"), f"aura-{name}")
         except OSError as error:
             os.close(bell)
             raise RuntimeFault(
@@ -223,6 +222,42 @@ class LocalRuntime:
         worker = LocalWorker(folder, bell, pid=pid)
         await worker.running()
         return worker
+
+    def keep_spares(self, count: int) -> None:
+        """Have `count` shims wait for work. They end by themselves when the engine does. Cheap when they are there."""
+        with suppress(OSError):  # too many processes: the next start will say so
+            while len(self._spares) < count:
+                read_end, write_end = os.pipe()
+                try:
+                    self._spares.append((_spawn("-", "aura-spare", stdin=read_end), write_end))
+                except OSError:
+                    os.close(write_end)
+                    raise
+                finally:
+                    os.close(read_end)
+
+    def _use_spare(self, folder: Path) -> int | None:
+        """The pid of a waiting shim that was given this folder; None when there is none alive."""
+        while self._spares:
+            pid, pipe = self._spares.pop(0)
+            try:
+                os.write(pipe, os.fsencode(folder.absolute() / "spec.json") + b"\n")
+            except BrokenPipeError:
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+            else:
+                return pid
+            finally:
+                os.close(pipe)
+        return None
+
+    def close(self) -> None:
+        """End the shims that wait; workers go on."""
+        for pid, pipe in self._spares:
+            os.close(pipe)
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+        self._spares.clear()
 
     @staticmethod
     def _write(launch: LaunchSpec, folder: Path) -> None:
@@ -282,6 +317,15 @@ async def _spoken_for(folder: Path) -> bool:
             return True
         await asyncio.sleep(GONE_POLL)
     return True
+
+
+def _spawn(spec: str, name: str, *, stdin: int | None = None) -> int:
+    """Starts a shim; its pid. OSError when no process can be had."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    actions = null if stdin is None else [(os.POSIX_SPAWN_DUP2, stdin, 0), *null[1:]]
+    argv = [sys.executable, "-I", "-S", _script(), spec, name]
+    # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
+    return os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
 
 
 def _script() -> str:

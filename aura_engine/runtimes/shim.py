@@ -1,7 +1,9 @@
 """The shim: one small process per worker, which outlives the engine and answers for everything the worker started.
 
-Run as `python -I -S shim.py FOLDER/spec.json NAME`. It is stand-alone and imports nothing that costs time (`json`,
-`signal`, `pathlib` and `ctypes` would double its start; their C halves do not). In FOLDER it keeps
+Run as `python -I -S shim.py FOLDER/spec.json NAME`, or ahead of time as `shim.py -`, which waits for that path on its
+standard input: starting Python is half the time from one worker's end to the next one's first instruction. It is
+stand-alone and imports nothing that costs time (`json`, `signal` and `ctypes` would double its start; their C halves
+do not). In FOLDER it keeps
 
     spec.json      what to start; taken away as soon as it is read, since its environment may hold a key
     stdin.txt      the worker's standard input, where that is not kept open
@@ -380,10 +382,26 @@ class Shim:
         self.save("exit.json", self.exit, sync=True)
 
 
+def told_path() -> str:
+    """For a shim started ahead of time: the spec's path, from the engine's pipe; "" once the engine is gone."""
+    told = b""
+    while not told.endswith(b"\n"):
+        data = os.read(0, 4096)
+        if not data:
+            return ""
+        told += data
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    return os.fsdecode(told[:-1])
+
+
 def main() -> None:
     """Claims the spec (a late shim whose spec was taken back starts nothing) and runs it."""
-    path = os.path.abspath(sys.argv[1])
     os.closerange(3, 65_536)  # whatever the engine's own starter left open
+    path = told_path() if sys.argv[1] == "-" else os.path.abspath(sys.argv[1])
+    if not path:
+        return
     os.umask(0o022)
     folder = os.path.dirname(path)
     bell = os.open(f"{folder}/bell", os.O_RDWR | os.O_NONBLOCK)

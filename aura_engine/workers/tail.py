@@ -24,7 +24,7 @@ KEPT = 4 << 20
 """Bytes at the end that are read after such a jump."""
 COALESCE = 0.05
 """Seconds between two looks at a busy file."""
-FALLBACK = 5.0
+FALLBACK = 30.0
 """Seconds after which a silent file is looked at all the same: some file systems don't notify."""
 QUICKEST, SLOWEST = 0.2, 2.0
 _IN_MODIFY = 2

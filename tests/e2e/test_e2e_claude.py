@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -47,22 +48,22 @@ NOT_ROUTABLE = ("192.0.2.1", 9)
 
 
 def ways_out() -> int:
-    """How often anything in this thread's network tried to reach another machine (or a name server that is none)."""
+    """How often anything in this thread's network tried to reach another machine or a name server."""
+    net = Path("/proc/thread-self/net")
+    lines = (net / "snmp").read_text().splitlines()
     count = 0
-    for table, wanted in (("snmp", {"Ip": "OutNoRoutes", "Udp": "NoPorts"}), ("snmp6", {"": "Ip6OutNoRoutes"})):
-        lines = Path(f"/proc/thread-self/net/{table}").read_text().splitlines()
-        rows = [line.replace(":", " ").split() for line in lines]
-        if table == "snmp":
-            for names, values in zip(rows[::2], rows[1::2], strict=True):
-                count += int(dict(zip(names, values, strict=True)).get(wanted.get(names[0], ""), 0))
-        else:
-            count += sum(int(value) for name, value in rows if name in wanted.values())
-    return count
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        counted = dict(zip(names.split(), values.split(), strict=True))
+        wanted = {"Ip:": "OutNoRoutes", "Udp:": "NoPorts"}.get(names.split()[0])
+        count += int(counted[wanted]) if wanted else 0
+    lines = (net / "snmp6").read_text().splitlines() if (net / "snmp6").exists() else []
+    return count + sum(int(line.split()[1]) for line in lines if line.startswith("Ip6OutNoRoutes"))
 
 
 def may_unshare() -> bool:
-    """Whether this process may have a network of its own, as root may."""
-    found = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    """Whether this process may have a network of its own, as root on Linux may."""
+    status = Path("/proc/self/status")
+    found = re.search(r"^CapEff:\s*(\w+)", status.read_text(), re.MULTILINE) if status.exists() else None
     return bool(found and int(found[1], 16) >> CAP_SYS_ADMIN & 1)
 
 
@@ -95,18 +96,23 @@ def alone(work: Callable[[], Any]) -> Any:
 
 def files_with(needle: str, *folders: Path) -> list[Path]:
     """All files below the folders that hold this text."""
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return [path for path in files if needle.encode() in path.read_bytes()]
-
-
-def left_of(state: Path, marker: str) -> list[list[str]]:
-    """Command lines of processes that work in a folder below `state` or carry the marker."""
-    found: list[list[str]] = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        words = process.info["cmdline"] or []
-        if marker in " ".join(words) or str(process.info["cwd"] or "").startswith(str(state)):
-            found.append(words)
+    found: list[Path] = []
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # a run is going on
+            if path.is_file() and needle.encode() in path.read_bytes():
+                found.append(path)
     return found
+
+
+def processes_with(words: str) -> list[str]:
+    """Command lines that hold these words."""
+    lines = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in lines if words in line]
+
+
+def processes_in(folder: Path) -> list[psutil.Process]:
+    """Processes that work in or below the folder."""
+    return [process for process in psutil.process_iter(["cwd"]) if (process.info["cwd"] or "").startswith(str(folder))]
 
 
 def until(holds: Callable[[], Any]) -> None:
@@ -247,6 +253,7 @@ def test_a_limit_parks_the_role_and_is_not_charged(bench):
         asked = workers_asks(model)
     assert (done.status, done.exit) == ("achieved", 0)  # although one attempt per role is all there is
     assert [event["outcome"] for event in done.of("attempt_ended")] == ["infrastructure"]
+    assert "claims" not in endings_of(done)[0]  # the program's error message is no word of the worker's
     assert [event["role"] for event in done.of("role_parked")] == ["flash"]
     assert len(asked) == MAX_RETRIES + 1 + 2
     assert triggers_of(done) == ["goal_new", "all_landed"]  # a wait is no stall
@@ -254,18 +261,21 @@ def test_a_limit_parks_the_role_and_is_not_charged(bench):
 
 def test_a_worker_over_its_time_leaves_its_work_and_no_process(bench, hermetic):
     bench.write({"task.md": "# Greet\n"})
-    marker = f"86{os.getpid()}"
-    stubborn = f"trap '' INT HUP TERM; sleep {marker}; sleep {marker}"
-    workers = {"Greet": [f"echo half > half.txt; setsid sh -c {shlex.quote(stubborn)} & sleep {marker}; wait"]}
+    nap = f"sleep 86{os.getpid()}"
+    stubborn = f"trap '' INT HUP TERM; {nap}; {nap}"
+    workers = {"Greet": [f"echo half > half.txt; setsid sh -c {shlex.quote(stubborn)} & {nap}; wait"]}
     state = hermetic / ".local/state"
     with ScriptedModel(plan_brain(GREET, workers)) as model, concurrent.futures.ThreadPoolExecutor(1) as pool:
-        run = pool.submit(bench.start, model.url, **CLAUDE, AURA_TASK_BUDGET="6s")
-        until(lambda: len(left_of(state, f"sleep {marker}")) >= 4)  # two sleeps, the two shells around them
+        run = pool.submit(bench.start, model.url, **CLAUDE, AURA_TASK_BUDGET="10s")
+        until(lambda: len(processes_with(nap)) >= 4)  # two that sleep, and the two shells around them
+        assert processes_in(state)
+        assert processes_with(KEYS["flash"]) == []
+        assert files_with(KEYS["flash"], bench.project, hermetic) == []
         done = run.result()
-    until(lambda: not left_of(state, marker))
+    until(lambda: not processes_with(nap) and not processes_in(state))
     assert (done.status, done.exit) == ("failed", 1)
     assert [event["outcome"] for event in done.of("attempt_ended")] == ["budget"]
-    assert "6s" in done.events[-1]["reason"]
+    assert "10s" in done.events[-1]["reason"]
     kept = done.of("attempt_ended")[0]["snapshot"]
     store = ["git", "--git-dir", str(done.data / "store.git")]
     assert subprocess.check_output([*store, "show", f"{kept}:half.txt"]) == b"half\n"
@@ -280,3 +290,24 @@ def test_turns_are_limited(bench):
     assert [event["outcome"] for event in done.of("attempt_ended")] == ["capability"]
     assert [ending["kind"] for ending in endings_of(done)] == ["out_of_turns"]
     assert endings_of(done)[0]["usage"]["input"] > 50_000  # what it used counts although it was cut
+
+
+def test_a_worker_outlives_its_engine_and_is_adopted(bench):
+    bench.write({"task.md": "# Greet\n"})
+    workers = {"Greet": ["touch begun; for i in $(seq 300); do test -e ../go && break; sleep 0.1; done", *GREETS]}
+    with ScriptedModel(plan_brain(GREET, workers)) as model:
+        command = [sys.executable, "-m", "aura_engine.cli", "task.md", "--no-ui", "--json"]
+        env = bench.environment(model.url, **CLAUDE)
+        with subprocess.Popen(command, cwd=bench.project, env=env, stdout=subprocess.DEVNULL) as engine:
+            try:
+                until(lambda: list(Path(env["XDG_STATE_HOME"]).glob("aura/*/work/*/begun")))
+            finally:
+                engine.kill()
+        (begun,) = Path(env["XDG_STATE_HOME"]).glob("aura/*/work/*/begun")
+        (begun.parent.parent / "go").touch()
+        done = bench.start(model.url, **CLAUDE)
+        asked = workers_asks(model)
+    assert (done.status, done.exit) == ("achieved", 0)
+    assert done.of("attempt_starting") == []  # the one from before went on
+    assert len(done.of("landed")) == 1
+    assert len(asked) == 3

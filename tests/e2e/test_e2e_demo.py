@@ -9,7 +9,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,7 @@ import pytest
 
 import aura_engine
 from aura_engine.demo.brains import Claim, plan_brain, task, write
-from aura_engine.demo.script import call
-from aura_engine.demo.server import ScriptedModel
+from aura_engine.demo.script import Ask, ToolUse, call
 
 pytestmark = pytest.mark.timeout(150)
 LIMIT = 60.0
@@ -231,26 +230,26 @@ def test_an_answer_to_what_was_not_asked(demo: Demo):
     assert "Open questions: none" in done.stderr
 
 
-def test_an_answer_lets_the_run_go_on(bench):
+def test_an_answer_is_taken_once_and_the_run_goes_on(bench):
     bench.write({"task.md": "# Greet\n"})
-    asks = call("ask_person", question="In which language?", options=["en", "de"], default="")
-    plan = {
-        "tasks": [task("Greet", "grep -q hello greeting.txt")],
-        "checks": [{"name": "there", "file": "greeting.txt"}],
-    }
+    plan = {"tasks": [task("Greet", "grep -q hello greeting.txt")], "checks": [{"name": "it", "file": "greeting.txt"}]}
     greets = {"Greet": [write("greeting.txt", "hello"), Claim("Done.")]}
-    later = plan_brain(plan, greets)
-    opening = later._on["goal_new"]  # pyright: ignore[reportPrivateUsage]
-    asked = bench.run(plan_brain(plan, greets, on={"goal_new": [asks]}))
+    asking = plan_brain(plan, greets, on={"all_landed": _asks})
+    asked = bench.run(asking)
     assert (asked.status, asked.exit) == ("needs_person", 5)
-    assert "In which language?" in asked.events[-1]["reason"]
     home = Path(os.environ["HOME"])
-    done = aura("answer", "q1", "en", "--json", cwd=bench.project, home=home)
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"question": "q1", "answer": "en"})
-    assert aura("answer", "q1", "de", cwd=bench.project, home=home).returncode == 2  # once is enough
-    with ScriptedModel(plan_brain(plan, greets, on={"question": opening})) as model:
-        after = bench.start(model.url)
-    assert (after.status, after.exit) == ("achieved", 0)
+    assert "? q1: Is it well so?" in aura("status", cwd=bench.project, home=home).stdout
+    done = aura("answer", "q1", "very well", "--json", cwd=bench.project, home=home)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"question": "q1", "answer": "very well"})
+    again = aura("answer", "q1", "no", cwd=bench.project, home=home)
+    assert again.returncode == 2
+    assert "Open questions: none" in again.stderr
+    assert bench.run(plan_brain(plan, greets)).exit == 0
+
+
+def _asks(ask: Ask) -> Sequence[ToolUse]:
+    """Once."""
+    return () if ask.results("# Why you are asked:") else [call("ask_person", question="Is it well so?")]
 
 
 # ---- the command line itself

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -284,3 +286,44 @@ async def test_a_shim_without_its_spec_starts_nothing(tmp_path):
     process = await asyncio.create_subprocess_exec(os.sys.executable, "-I", "-S", *script)
     assert await asyncio.wait_for(process.wait(), LIMIT) == 0
     assert not (tmp_path / "ran").exists()
+
+
+async def test_a_spare_shim_takes_the_next_worker_and_the_rest_end_with_the_runtime(tmp_path, start):
+    runtime = LocalRuntime()
+    runtime.keep_spares(2)
+    spares = [pid for pid, _ in runtime._spares]
+    launch = LaunchSpec(argv=("sh", "-c", "echo from-a-spare"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    worker = await runtime.start(launch, tmp_path / "attempt", "A1-1")
+    assert worker.shim.pid == spares[0]
+    record = await asyncio.wait_for(worker.swept(), LIMIT)
+    assert record.code == 0
+    assert (tmp_path / "attempt" / "output.jsonl").read_text() == "from-a-spare\n"
+    runtime.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(spares[1], 0)
+
+
+async def test_a_dead_spare_is_passed_over(tmp_path):
+    runtime = LocalRuntime()
+    runtime.keep_spares(1)
+    (pid, _), *_ = runtime._spares
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    launch = LaunchSpec(argv=("true",), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    worker = await runtime.start(launch, tmp_path / "attempt", "A1-1")
+    assert worker.shim.pid != pid
+    assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+
+
+def test_spares_end_when_their_engine_is_killed(tmp_path):
+    program = (
+        "import os, signal\nfrom aura_engine.runtimes.local import LocalRuntime\n"
+        "runtime = LocalRuntime(); runtime.keep_spares(2)\n"
+        "print(*[pid for pid, _ in runtime._spares], flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    until = time.monotonic() + LIMIT
+    for pid in map(int, done.stdout.split()):
+        while processes.shim.start_time(pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert not processes.shim.start_time(pid)
