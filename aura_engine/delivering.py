@@ -36,6 +36,8 @@ class Delivering:
         self._folder = None if repository else FolderDelivery(store, project)
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._noted = ""
+        """What was last said about a delivery: it holds for each one, and is said once."""
         self.person_changed: list[str] = []
         """Paths the person changed since the planner was last told."""
 
@@ -89,7 +91,8 @@ class Delivering:
         place = self._branch or self._folder
         assert place is not None
         done = await place.apply(old, new)
-        if done.note:
+        if done.note and done.note != self._noted:
+            self._noted = done.note
             self._recorder.record(Notice(text=done.note))
         await self._recorder.record(
             Delivered(commit=state.head, tree=new, place=done.place, take=done.command, kept=done.kept[:NAMED])

@@ -7,7 +7,7 @@ import asyncio
 from pathlib import Path
 
 from aura_engine.cli.options import add_data_options, print_json, run_folder
-from aura_engine.errors import UsageError
+from aura_engine.errors import OwnedError, UsageError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,7 +26,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Journal the answer. OwnedError while an engine runs."""
     folder = run_folder(arguments)
     answer = " ".join(arguments.text)
-    asyncio.run(_answer(folder, arguments.question, answer))
+    try:
+        asyncio.run(_answer(folder, arguments.question, answer))
+    except OwnedError as error:
+        raise OwnedError(str(error), cure="While it runs, answer by writing it into the task file.") from error
     if arguments.json:
         print_json({"question": arguments.question, "answer": answer})
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from typing import Any
 
 from aura_engine.cli.options import add_data_options, print_json, run_folder
@@ -24,10 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
         status: dict[str, Any] = json.loads((folder / "state" / "status.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder.name} has no status yet.", cure="It is written soon after a start.") from error
-    if arguments.json:
-        print_json(status)
-        return 0
     from aura_engine.cli.status_text import status_text
+    from aura_engine.journal.lock import owner
 
-    print(status_text(folder.name, status))
+    owned = owner(folder / "lock") is not None
+    if arguments.json:
+        print_json({**status, "owned": owned})
+        return 0
+    print(status_text(folder.name, status, now=time.time(), owned=owned))
     return 0

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+from aura_engine.core.text import dollars
 
 _MARKS = {"running": "▸", "achieved": "✓", "failed": "✗", "needs_person": "!", "budget": "!", "interrupted": "⏸"}
 
 
-def status_text(run: str, status: dict[str, Any]) -> str:
-    """A few lines: how it goes, what runs, what it needs, what it cost."""
+def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) -> str:
+    """A few lines: how it goes, what runs, what it needs, what it cost.
+
+    `now` is wall time in seconds; `owned` says whether an engine holds the run: a killed one left its last words.
+    """
     state = status["status"]
+    since = max(0.0, now - datetime.fromisoformat(status["time"]).timestamp())
+    if state == "running" and not owned:
+        state = "stopped short"
+        status = {**status, "reason": "no Aura runs it now: its engine was killed; the same command goes on"}
     tasks = status["tasks"]
     done, total = tasks.get("completed", 0), tasks["total"]
     lines = [f"{_MARKS.get(state, '·')} {run}: {state.replace('_', ' ')}, {done}/{total} tasks done"]
@@ -19,7 +29,8 @@ def status_text(run: str, status: dict[str, Any]) -> str:
     if others:
         lines.append(f"  tasks: {', '.join(others)}")
     lines += [
-        f"  ▸ {row['task']}#{row['n']} {row['title']} ({row['role']}, {row['backend']}, {row['elapsed']:.0f} s)"
+        f"  ▸ {row['task']}#{row['n']} {row['title']} ({row['role']}, {row['backend']}, "
+        + (f"{row['elapsed'] + since:.0f} s)" if owned else "left to finish by itself)")
         for row in status["running"]
     ]
     checks = status["goal_checks"]
@@ -30,8 +41,9 @@ def status_text(run: str, status: dict[str, Any]) -> str:
         lines.append(f"  {role} waits until {parked['until'] or 'you act'}: {parked['reason']}")
     for question in status["questions"]:
         lines.append(f"  ? {question['id']}: {question['question']}  (aura answer {question['id']} TEXT)")
-    money = f", ${status['cost']:.2f}" if status["cost"] else ""
-    lines.append(f"  {status['tokens']:,} tokens{money}; planner asked {status['planner']['calls']} times")
+    money = f", {dollars(status['cost'])}" if status["cost"] else ""
+    calls = status["planner"]["calls"]
+    lines.append(f"  {status['tokens']:,} tokens{money}; planner asked {calls} time{'' if calls == 1 else 's'}")
     if status["place"]:
         lines.append(f"  results: {status['place']}" + (f"  ({status['take']})" if status["take"] else ""))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One sanitiser for every text that a worker, a model or a file wrote (RELIABILITY C.8). Pure."""
+"""Text for people: one sanitiser for all that a worker, a model or a file wrote; how money is written. Pure."""
 
 from __future__ import annotations
 
@@ -57,3 +57,8 @@ def _limit_marks(text: str) -> str:
         if marks <= MAX_MARKS:
             out.append(char)
     return "".join(out)
+
+
+def dollars(cost: float) -> str:
+    """Money for reading: `$1.25`; what is not nothing never reads as nothing."""
+    return f"${cost:.2f}" if cost >= 0.005 else "under $0.01"

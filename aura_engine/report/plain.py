@@ -135,7 +135,9 @@ def _worker_ended(e: ev.WorkerEnded, state: RunState, time: float) -> Told:
         return []
     attempt = _attempt(state, e.task, e.n)
     used = f", {amount(e.ending.usage.tokens)} tokens" if e.ending.usage.tokens else ""
-    return [("say", f"{e.task} worker finished after {span(time - attempt.started)}{used}; checking")]
+    # It may have ended long before an engine was there to see it.
+    took = (e.exit.ended or time) - attempt.started
+    return [("say", f"{e.task} worker finished after {span(took)}{used}; checking")]
 
 
 def _attempt_ended(e: ev.AttemptEnded, state: RunState, time: float) -> Told:

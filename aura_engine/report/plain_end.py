@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aura_engine.core import events as ev
 from aura_engine.core.model import RunStatus, TaskStatus
+from aura_engine.core.plan import id_key
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.words import count, span, spent, status_counts, wanted
@@ -30,6 +31,11 @@ def ended(event: ev.RunEnded, state: RunState, time: float) -> list[str]:
         f"{span(time - state.started_at)}"
     )
     lines = [f"{_WORDS.get(event.status, event.status.value)}{reason}", figures]
+    if state.busy:
+        one = len(state.busy) == 1
+        who = f"{count(len(state.busy), 'worker')} ({', '.join(sorted(state.busy, key=id_key)[:_LISTED])})"
+        goes, its = ("goes", "its") if one else ("go", "their")
+        lines.append(f"{who} {goes} on without Aura; the same command takes up {its} work")
     lines += _missing(event, state)
     if state.place:
         lines.append(f"place: {one_line(state.place, 500)}")

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from aura_engine.core.model import Receipt, TaskStatus, Verdict
 from aura_engine.core.state import RunState, Task
+from aura_engine.core.text import dollars
 
 UNICODE = {
     "done": "✓",
@@ -102,7 +103,7 @@ def amount(tokens: int) -> str:
 def spent(state: RunState) -> str:
     """Tokens and, where known, money of the whole run."""
     usage = state.planner_usage + state.worker_usage
-    money = f", ${usage.cost:.2f}" if usage.cost else ""
+    money = f", {dollars(usage.cost)}" if usage.cost else ""
     return f"{amount(usage.tokens)} tokens{money}"
 
 
