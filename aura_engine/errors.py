@@ -29,7 +29,9 @@ class AuraError(Exception):
 
     def line(self) -> str:
         """One line for a person."""
-        return f"{self} {self.cure}".strip()
+        text = str(self)
+        stop = "." if self.cure and text and text[-1] not in ".!?:;" else ""
+        return f"{text}{stop} {self.cure}".strip()
 
 
 class UsageError(AuraError):

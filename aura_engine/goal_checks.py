@@ -6,9 +6,10 @@ import asyncio
 
 from aura_engine.core.events import CheckRan, GoalChecked
 from aura_engine.core.model import Phase
-from aura_engine.landing import Landing, short
+from aura_engine.landing import Landing
 from aura_engine.planner.context import receipt_text
 from aura_engine.planning import goal_proven
+from aura_engine.ratchet import short
 from aura_engine.recorder import Recorder
 from aura_engine.verifying import Verifier
 
@@ -36,7 +37,7 @@ class GoalChecks:
 
     async def _run(self, *, fresh: bool) -> None:
         state = self._recorder.state
-        await self._landing.finish_ratchet()
+        await self._landing.ratchet.finish()
         tree, revision = state.head_tree, state.revision
         red: list[str] = []
         async with self._verifier.room(tree) as room:

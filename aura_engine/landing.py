@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from aura_engine.core.events import AttemptEnded, CheckRan, HeadBroken, Landed, Requested
+from aura_engine.core.events import AttemptEnded, CheckRan, Landed, Requested
 from aura_engine.core.model import Check, Outcome, Phase, Receipt, TaskStatus, Verdict
 from aura_engine.core.state import Task
 from aura_engine.core.text import clean, one_line
 from aura_engine.errors import AuraError, RuntimeFault
+from aura_engine.ratchet import Ratchet, short
 from aura_engine.recorder import Recorder
 from aura_engine.verify.frozen import decide
 from aura_engine.verify.manifests import freeze_manifest
 from aura_engine.verify.patterns import is_deciding
 from aura_engine.verify.proof import Proof, proven
-from aura_engine.verify.run import settle_red
 from aura_engine.verifying import Room, Verifier
 from aura_engine.workspace.objects import Entry
 from aura_engine.workspace.store import GitStore
@@ -31,11 +29,6 @@ from aura_engine.workspace.store import GitStore
 log = logging.getLogger(__name__)
 
 BATCH = 16
-RATCHET_LEAST = 1
-"""Checks of landed work re-run per landing at least; more while they take under `RATCHET_SHARE` of the work's time."""
-RATCHET_SHARE = 0.02
-SLOW_CHECK = 60.0
-SLOW_EVERY = 600.0
 MACHINERY_TRIES = 3
 
 
@@ -53,6 +46,8 @@ class Candidate:
     seconds: float
     """How long the worker took."""
     tries: int = 0
+    tidied: bool = False
+    """`snapshot` has the frozen files put back."""
     tree: str = ""
     dropped: tuple[str, ...] = ()
     wrote: frozenset[str] = frozenset()
@@ -64,16 +59,6 @@ class Candidate:
     def name(self) -> str:
         """`A1.2#3`."""
         return f"{self.task}#{self.n}"
-
-
-class Kept(NamedTuple):
-    """A check that landed work passed."""
-
-    check: Check
-    task: str
-    at: float
-    """When it was last seen green, by the monotonic clock."""
-    seconds: float
 
 
 class Landing:
@@ -96,8 +81,7 @@ class Landing:
         self._held: dict[str, Candidate] = {}
         self._wake = asyncio.Event()
         self._working = False
-        self._ratchet: dict[str, Kept] = {}
-        """By check hash."""
+        self.ratchet = Ratchet(recorder, verifier)
         self.exclusive = asyncio.Lock()
         """Held while the head moves; whoever else moves it (the person's changes) takes it too."""
 
@@ -120,14 +104,8 @@ class Landing:
                 self.put(self._held.pop(task_id))
 
     def remember(self, task: Task, receipts: Mapping[str, Receipt]) -> None:
-        """A landed task's checks belong to the ratchet (after a restart too); flaky ones prove nothing later either."""
-        for check in self._checks(task):
-            receipt = receipts.get(check.name)
-            if receipt is None or not receipt.green:
-                continue
-            self._ratchet[check.hash] = Kept(check, task.spec.id, time.monotonic(), receipt.duration)
-            if receipt.counts:
-                self._verifier.counts[check.hash] = receipt.counts
+        """A landed task's checks belong to the ratchet (after a restart too)."""
+        self.ratchet.remember(task.spec.id, self._checks(task), receipts)
 
     async def run(self) -> None:
         """Land candidates for ever; cancelled at the end."""
@@ -224,7 +202,14 @@ class Landing:
         changes |= {path: base[path] for path in plan.restore}
         candidate.dropped = tuple(sorted(plan.drop))
         candidate.restored = {path: plan.why.get(path, "") for path in plan.restore}
-        tree = await self._store.edit(candidate.snapshot_tree, changes) if changes else candidate.snapshot_tree
+        tree = candidate.snapshot_tree
+        if changes:
+            tree = await self._store.edit(tree, changes)
+            if not candidate.tidied:
+                # The next attempt builds on this; the worker's own state stays its parent, so nothing is lost.
+                message = f"{candidate.name}: files that decide checks put back"
+                candidate.snapshot = await self._store.commit(tree, [candidate.snapshot], message)
+                candidate.tidied = True
         candidate.wrote = frozenset(change.path for change in await self._store.diff(base_tree, tree))
         return tree
 
@@ -245,11 +230,12 @@ class Landing:
                 if single:
                     self._red(candidate, red, red.reason or red.verdict.value)
                 return True
-        broken = await self._run_ratchet(batch, tree, room)
+        done = frozenset(receipt.check_hash for candidate in batch for receipt in candidate.after.values())
+        broken = await self.ratchet.run(tree, room, done=done, worked=sum(candidate.seconds for candidate in batch))
         if broken is not None:
             if single:
-                check, owner, receipt = broken
-                self._red(batch[0], receipt, f"it breaks “{check.name}”, which {owner} landed with: {receipt.reason}")
+                why = f"it breaks “{broken.check.name}”, which {broken.task} landed with: {broken.receipt.reason}"
+                self._red(batch[0], broken.receipt, why)
             return True
         held = [candidate for candidate in batch if self._wants_probe(candidate)]
         for candidate in held:
@@ -268,6 +254,8 @@ class Landing:
         async with self._verifier.room(base_tree) as base_room:
             for check in checks:
                 before = await self._verifier.run(check, base_tree, base_room, Phase.BEFORE)
+                if check.name not in candidate.before:
+                    self._recorder.record(CheckRan(task=candidate.task, n=candidate.n, receipt=short(before)))
                 candidate.before[check.name] = before
                 counts = self._verifier.counts.get(check.hash) or before.counts
                 wrote = sorted(candidate.wrote)
@@ -292,66 +280,6 @@ class Landing:
         if self._proof(candidate).proven or state.planner_failure:
             return False
         return not state.tasks[candidate.task].probe_asked
-
-    async def _run_ratchet(self, batch: list[Candidate], tree: str, room: Room) -> tuple[Check, str, Receipt] | None:
-        """Re-run what earlier landings passed, the longest unchecked first; what the batch breaks, if anything.
-
-        Bounded by a share of the time the work took, so that the cost per landing does not grow with the run; whatever
-        was left out runs before the goal is judged (`finish_ratchet`).
-        """
-        mine = {check.hash for candidate in batch for check in self._checks(self._recorder.state.tasks[candidate.task])}
-        budget = RATCHET_SHARE * sum(candidate.seconds for candidate in batch)
-        started, ran = time.monotonic(), 0
-        for key, kept in sorted(self._ratchet.items(), key=lambda item: item[1].at):
-            if key in mine or (kept.seconds > SLOW_CHECK and time.monotonic() - kept.at < SLOW_EVERY):
-                continue
-            if ran >= RATCHET_LEAST and time.monotonic() - started > budget:
-                break
-            ran += 1
-            red = await self._ratchet_red(key, kept, tree, room)
-            if red is not None and not await self._broken_already(kept, red):
-                return kept.check, kept.task, red
-        return None
-
-    async def _ratchet_red(self, key: str, kept: Kept, tree: str, room: Room) -> Receipt | None:
-        """Run one check of landed work; a red one once more: green then makes it flaky."""
-        before = self._verifier.counts.get(key)
-        first = await self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before)
-        receipt = await settle_red(
-            first, lambda: self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before, fresh=True)
-        )
-        if not receipt.green or kept.check.name in self._recorder.state.broken:
-            self._recorder.record(CheckRan(task=kept.task, receipt=short(receipt)))
-        if receipt.verdict is Verdict.RED:
-            return receipt
-        self._ratchet[key] = Kept(kept.check, kept.task, time.monotonic(), receipt.duration)
-        return None
-
-    async def _broken_already(self, kept: Kept, red: Receipt) -> bool:
-        """Red on the head itself too: the head is at fault, no attempt is charged, the planner is told."""
-        state = self._recorder.state
-        if kept.check.name in state.broken:
-            return True
-        before = self._verifier.counts.get(kept.check.hash)
-        async with self._verifier.room(state.head_tree) as room:
-            receipt = await self._verifier.run(kept.check, state.head_tree, room, Phase.RATCHET, before=before)
-        if receipt.verdict is not Verdict.RED:
-            return False
-        self._recorder.record(
-            HeadBroken(task=kept.task, check=kept.check.name, tree=state.head_tree, reason=one_line(red.reason, 300))
-        )
-        return True
-
-    async def finish_ratchet(self) -> None:
-        """Before the goal is judged: every landed check that was not yet run on the head is. Red ones are recorded."""
-        state = self._recorder.state
-        tree = state.head_tree
-        async with self._verifier.room(tree) as room:
-            for key, kept in list(self._ratchet.items()):
-                red = await self._ratchet_red(key, kept, tree, room)
-                if red is not None and kept.check.name not in state.broken:
-                    reason = one_line(red.reason, 300)
-                    self._recorder.record(HeadBroken(task=kept.task, check=kept.check.name, tree=tree, reason=reason))
 
     async def _move_head(self, batch: list[Candidate], tree: str) -> None:
         """All of a verified batch lands: one commit, one tree, one event each."""
@@ -408,9 +336,3 @@ def _told(receipt: Receipt) -> str:
         return "a held-out check failed"
     why = f": {clean(receipt.reason)}" if receipt.reason else ""
     return f"the check “{receipt.check}” failed{why}"
-
-
-def short(receipt: Receipt) -> Receipt:
-    """A receipt as it is journaled: the output's tail only as long as somebody may need it."""
-    keep = 200 if receipt.green else 1500
-    return receipt if len(receipt.tail) <= keep else receipt.model_copy(update={"tail": receipt.tail[-keep:]})

@@ -52,6 +52,8 @@ def triggers(state: RunState, *, quiet: bool) -> list[str]:
 def _when_quiet(state: RunState) -> list[str]:
     wanted = [task for task in state.leaves() if task.status is not TaskStatus.ARCHIVED]
     done = all(task.status is TaskStatus.COMPLETED for task in wanted)
+    if state.failed:
+        return []  # asked about already: the planner left them as they are
     if not wanted or not done:
         return [f"stalled:{state.head_tree[:12]}-{len(state.tasks)}"]
     if state.checked is None or state.checked[:2] != (state.head_tree, state.revision):

@@ -50,7 +50,7 @@ SPARE_DELAY = 0.1
 NO_EVENT = 600.0
 """Seconds without output and without CPU time in the worker's processes before it counts as hung."""
 POST_RESULT = 10.0
-"""Seconds that a worker has to exit after its final result: some CLIs hang there (RELIABILITY, finding 9)."""
+"""Seconds that a worker has to exit after its final result: some CLIs hang there."""
 IDLE_CPU = 0.002
 """Share of a core below which a silent worker does nothing."""
 AGAIN = "Start the same command again to go on."

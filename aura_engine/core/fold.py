@@ -241,7 +241,8 @@ def _attempt_ended(state: RunState, e: ev.AttemptEnded, time: float) -> None:
 def _check_ran(state: RunState, e: ev.CheckRan, time: float) -> None:
     receipt = e.receipt
     if e.task:
-        state.tasks[e.task].receipts[receipt.check] = receipt
+        if receipt.phase is not Phase.BEFORE:
+            state.tasks[e.task].receipts[receipt.check] = receipt
         if receipt.phase is Phase.RATCHET and receipt.green:
             state.broken.pop(receipt.check, None)
         return

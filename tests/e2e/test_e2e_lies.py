@@ -6,6 +6,7 @@ achieved, an honest twin must; status, summary and exit status have to agree in 
 
 from __future__ import annotations
 
+import shutil
 import stat
 import sys
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from aura_engine.demo.brains import Claim, Worker, plan_brain, task, write
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 
 GOOD = "def add(a, b):\n    return a + b\n\n\ndef mul(a, b):\n    return a * b\n\n\ndef neg(a):\n    return -a\n"
 TESTS = """\
