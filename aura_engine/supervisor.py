@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 SPARES = 8
 """Shims kept waiting at most; no more than workers run at once."""
-SPARE_DELAY = 0.1
+SPARE_DELAY = 0.2
 NO_EVENT = 600.0
 """Seconds without output and without CPU time in the worker's processes before it counts as hung."""
 POST_RESULT = 10.0
@@ -111,6 +111,7 @@ class Supervisor:
         self._wake = wake
         self._watched: dict[str, Watch] = {}
         self._closed = False
+        self._spares_due: asyncio.TimerHandle | None = None
         self._background: set[asyncio.Task[None]] = set()
         self.landing: Landing | None = None
 
@@ -130,8 +131,10 @@ class Supervisor:
             session=str(uuid.uuid4()),
         )
         committed = self._recorder.record(intent)
-        # The next one is started only once this worker runs: it must not stand in its way.
-        asyncio.get_running_loop().call_later(SPARE_DELAY, self.keep_spares)
+        # Spares are started only once these workers run: they must not stand in their way.
+        if self._spares_due is not None:
+            self._spares_due.cancel()
+        self._spares_due = asyncio.get_running_loop().call_later(SPARE_DELAY, self.keep_spares)
         group.create_task(self._run(intent, committed, making), name=f"attempt {start.task}#{n}")
 
     async def _run(

@@ -97,9 +97,16 @@ shift
 
 stamp=".venv/installed-$what"
 if [ -z "$(find "$stamp" -newer pyproject.toml 2>/dev/null)" ]; then
+    if ! [ -w . ]; then
+        echo "$PWD cannot be written by you, and .venv belongs there. Copy it to a folder of your own." >&2
+        exit 2
+    fi
     echo "Setting up .venv (once) ..." >&2
     .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extra"
+    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".$extra"; then
+        echo "Its libraries could not be installed; the lines above say why. With a network, run the same again." >&2
+        exit 2
+    fi
     touch "$stamp"
 fi
 

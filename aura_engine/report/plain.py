@@ -74,7 +74,7 @@ def _planner_asked(e: ev.PlannerAsked, state: RunState, time: float) -> Told:
 
 def _planner_failed(e: ev.PlannerFailed, state: RunState, time: float) -> Told:
     then = f"next try in {span(e.retry_at - time)}" if e.retry_at else "it needs you"
-    return [("bad", f"planner call failed: {one_line(e.message, 300)}; {then}")]
+    return [("bad", f"planner call failed: {one_line(e.message, 300).rstrip('.')}; {then}")]
 
 
 def _plan_changed(e: ev.PlanChanged, state: RunState, time: float) -> Told:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -18,6 +19,7 @@ import pytest
 import aura_engine
 from aura_engine.demo.brains import Claim, plan_brain, task, write
 from aura_engine.demo.script import Ask, ToolUse, call
+from aura_engine.journal.lock import OwnerLock
 
 pytestmark = pytest.mark.timeout(150)
 LIMIT = 60.0
@@ -195,6 +197,23 @@ def test_status(demo: Demo):
     assert told["running"] == []
 
 
+def test_status_of_a_killed_engine_does_not_call_it_running(demo: Demo, tmp_path: Path):
+    shutil.copytree(demo.folder / ".aura", tmp_path / ".aura", ignore=shutil.ignore_patterns("attempts"))
+    (kept,) = tmp_path.glob(".aura/*/state/status.json")
+    worker = {"task": "A1.1", "n": 1, "title": "The moon", "role": "flash", "backend": "builtin", "elapsed": 3.0}
+    last = {**json.loads(kept.read_text()), "status": "running", "reason": "", "running": [worker], "running_total": 1}
+    kept.write_text(json.dumps(last))
+    told = aura("status", cwd=tmp_path, home=tmp_path).stdout
+    assert "stopped short" in told
+    assert "the same command goes on" in told
+    assert "A1.1#1 The moon (flash, builtin, left to finish by itself)" in told
+    assert json.loads(aura("status", "--json", cwd=tmp_path, home=tmp_path).stdout)["owned"] is False
+    with OwnerLock.acquire(kept.parent.parent / "lock"):
+        told = aura("status", cwd=tmp_path, home=tmp_path).stdout
+    assert ": running, 10/10 tasks done" in told
+    assert "left to finish" not in told
+
+
 def test_progress(demo: Demo):
     told = demo.aura("progress")
     assert told.startswith("# task.md: achieved")
@@ -209,7 +228,8 @@ def test_receipts(demo: Demo):
     assert all(row["tree"] and row["check_hash"] for row in rows)
     assert demo.aura("receipts").splitlines()[0].startswith("time")
     one = json.loads(demo.aura("receipts", "A1.2", "--json"))
-    assert [row["verdict"] for row in one] == ["red", "red", "green"]
+    assert {row["task"] for row in one} == {"A1.2"}
+    assert [row["verdict"] for row in one if row["phase"] == "task"] == ["red", "red", "green"]
     assert demo.aura("receipts", "Z9") == "No check was run for Z9 yet.\n"
 
 

@@ -49,7 +49,8 @@ def test_a_judge_is_believed_only_as_far_as_its_citations_are_found(bench):
         asked.append(ask.prompt("# Rubric"))
         line = 2 if "Dear reader" in asked[-1] else 9
         quote = "Dear reader," if line == 2 else "a line that is nowhere"
-        return {"verdict": "pass", "reason": "polite", "citations": [{"file": "report.md", "line": line, "quote": quote}]}
+        citation = {"file": "report.md", "line": line, "quote": quote}
+        return {"verdict": "pass", "reason": "polite", "citations": [citation]}
 
     plan = {"tasks": [{**task("Write"), "checks": ["tone"]}], "checks": ["tone"]}
     rude, polite = "# Report\nGo away.\n", "# Report\nDear reader,\nall is well.\n"
@@ -94,7 +95,8 @@ def test_what_the_person_changes_meanwhile_is_theirs(bench):
     bench.write({"task.md": "# Two files\n", "mine.txt": "old\n", "theirs.txt": "old\n"})
     edit = f"cd {str(bench.project)!r} && echo 'by the person' > mine.txt && echo new > extra.txt"
     first = task("First", "grep -q done theirs.txt")
-    second = task("Second", "grep -q 'by the person' mine.txt && grep -q new extra.txt && test -s second.txt", needs=["First"])
+    all_there = "grep -q 'by the person' mine.txt && grep -q new extra.txt && test -s second.txt"
+    second = task("Second", all_there, needs=["First"])
     plan = {"tasks": [first, second], "checks": [{"name": "second", "file": "second.txt"}]}
     workers = {
         "First": [f"({edit}); echo done > theirs.txt; echo 'by the worker' > mine.txt", DONE],
@@ -162,7 +164,6 @@ def test_projections_tell_the_story(bench):
     assert "# Why you are asked: all_landed" in (state / "current_prompt.md").read_text()
     assert '"new_status": "completed"' in (state / "decision_log.json").read_text()
     for command in (["status"], ["progress"], ["receipts"], ["receipts", "A1"], ["history"]):
-        shown = subprocess.run(
-            [sys.executable, "-m", "aura_engine.cli", *command], cwd=bench.project, capture_output=True, text=True, check=True
-        )
+        argv = [sys.executable, "-m", "aura_engine.cli", *command]
+        shown = subprocess.run(argv, cwd=bench.project, capture_output=True, text=True, check=True)
         assert shown.stdout.strip()

@@ -109,6 +109,41 @@ def test_a_newer_python_beside_an_old_one_and_any_new_git_do(programs: Programs,
     assert "Say what to run" in result.stderr
 
 
+def test_a_folder_of_somebody_elses_is_told(programs: Programs, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "tests").mkdir(parents=True)
+    # For root every folder can be written: a shell in which `[ -w . ]` is false stands for the ordinary user.
+    text = SCRIPT.read_text(encoding="utf-8").replace("! [ -w . ]", "true")
+    (checkout / "tests/try.sh").write_text(text, encoding="utf-8")
+    result = attempt(programs(git=NEW_GIT, python3=NEW_PYTHON), "demo", script=checkout / "tests/try.sh")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "cannot be written by you" in result.stderr
+    assert [path.name for path in checkout.iterdir()] == ["tests"]
+
+
+def test_libraries_that_cannot_be_had_are_told(programs: Programs, tmp_path: Path) -> None:
+    checkout = tmp_path / "checkout"
+    (checkout / "tests").mkdir(parents=True)
+    shutil.copy(SCRIPT, checkout / "tests")
+    (checkout / "pyproject.toml").write_text("")
+    bare = f"""
+case "$*" in
+    *"-m venv"*)
+        PATH=/usr/bin:/bin
+        mkdir -p .venv/bin
+        printf '#!/bin/sh\\ntest "$2" != pip\\n' > .venv/bin/python
+        chmod +x .venv/bin/python ;;
+    *) exec "{sys.executable}" "$@" ;;
+esac
+"""
+    path = programs(git=NEW_GIT, python3=bare)
+    for _ in range(2):  # what was not finished is begun again
+        result = attempt(path, "demo", script=checkout / "tests/try.sh")
+        assert result.returncode == 2
+        assert "could not be installed" in result.stderr
+        assert "Setting up" in result.stderr
+
+
 def test_it_sets_up_once_and_passes_the_rest_on(programs: Programs, tmp_path: Path) -> None:
     checkout = tmp_path / "a check out é"
     (checkout / "tests").mkdir(parents=True)

@@ -12,6 +12,7 @@ from aura_engine.core.fold import apply
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, RunStatus, TaskStatus
 from aura_engine.core.plan import TaskSpec
 from aura_engine.core.state import RunState
+from aura_engine.report.history import history_rows, history_text
 from aura_engine.report.plain import lines
 
 
@@ -144,6 +145,42 @@ def test_how_an_attempt_ended(story: Any, outcome: Outcome, line: str) -> None:
     assert last(story) == [], "its end is told once, with the reason"
     story.tell(ev.AttemptEnded(task="A1.1", n=1, outcome=outcome, reason="why"))
     assert last(story) == [line]
+
+
+def test_a_worker_that_ended_unseen_is_told_with_its_own_time(story: Any) -> None:
+    story.begin()
+    story.start("A1.1")
+    began = story.state.tasks["A1.1"].attempts[0].started
+    ending = Ending(kind=EndKind.FINISHED, claims="done")
+    story.tell(ev.WorkerEnded(task="A1.1", n=1, ending=ending, exit=ExitRecord(code=0, ended=began + 0.5)))
+    assert last(story) == ["· A1.1 worker finished after 0.5s; checking"]
+
+
+def test_an_interruption_names_the_workers_that_go_on(story: Any) -> None:
+    story.begin()
+    story.start("A1.1")
+    story.tell(ev.RunEnded(status=RunStatus.INTERRUPTED, reason="stopped by you"))
+    assert "1 worker (A1.1) goes on without Aura; the same command takes up its work" in last(story)
+    story.start("A2")
+    story.tell(ev.RunEnded(status=RunStatus.INTERRUPTED, reason="stopped by you"))
+    assert "2 workers (A1.1, A2) go on without Aura; the same command takes up their work" in last(story)
+
+
+def test_a_plan_without_a_reason_does_not_name_its_triggers(story: Any) -> None:
+    story.begin()
+    story.tell(ev.PlanChanged(reason="goal_changed, review", lessons=("use the cache",)))
+    assert last(story) == ["· plan changed: learned: use the cache"]
+    story.tell(ev.PlanChanged(reason="the person asked", lessons=("use the cache",)))
+    assert last(story) == ["· plan changed: learned: use the cache — the person asked"]
+    assert "a new goal; a review is due" in history_text(
+        history_rows([(ev.PlanChanged(reason="goal_new, review"), 0.0)])
+    )
+
+
+def test_a_failed_call_reads_as_one_sentence(story: Any) -> None:
+    story.begin()
+    story.tell(ev.PlannerFailed(call=1, failure="unreachable", message="It cannot be reached. Check the network."))
+    assert last(story) == ["✗ planner call failed: It cannot be reached. Check the network; it needs you"]
 
 
 def test_waits_say_what_they_wait_for(story: Any) -> None:
