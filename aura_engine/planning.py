@@ -142,7 +142,7 @@ class Planning:
         revision, told = state.revision, state.told_text
         await self._recorder.record(PlannerAsked(call=call, triggers=tuple(keys), revision=revision))
         changed = any(key.startswith("goal_changed") for key in keys)
-        new_goal = any(key.startswith("goal_new") for key in keys)
+        new_goal = state.brief is None
         listing = await self._asking.listing() if state.brief is None else ""
         message = context.situation(
             state,
@@ -244,6 +244,7 @@ class Planning:
                 default=args.default,
                 task=task if draft.spec(task) else "",
             )
+            draft.asked = draft.asked or not question.task
             await recorder.record(question)
             return f"asked as {question.id}; you are told when the person has answered"
 

@@ -165,7 +165,7 @@ def explain(error: Exception, path: Path) -> JournalError:
     kind = code & 0xFF
     no_space = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if no_space or kind == sqlite3.SQLITE_FULL or (kind == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        return DiskFull(f"The disk that holds {path} is full.", cure="Free some space; Aura then goes on by itself.")
+        return DiskFull(f"The disk that holds {path} is full.", cure="Free some space.")
     if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return damaged(path, str(error))
     return JournalError(

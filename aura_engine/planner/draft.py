@@ -44,6 +44,8 @@ class Draft:
     goal_checks: dict[str, Check] = field(default_factory=dict[str, Check])
     lessons: list[str] = field(default_factory=list[str])
     prepare: Prepare | None = None
+    asked: bool = False
+    """The person was asked something that the whole plan waits for."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
     """The planner's labels → minted ids."""
 
@@ -348,7 +350,7 @@ class Draft:
 
     def problems(self, *, new_goal: bool) -> list[str]:
         """What keeps the draft from being a plan, at the end of the conversation."""
-        if not new_goal:
+        if not new_goal or self.asked:
             return []
         found: list[str] = []
         if self.brief is None and self.state.brief is None:

@@ -284,7 +284,10 @@ class LocalRuntime:
             return None
         if not await _spoken_for(folder):
             return _exit_in(folder) or await self._orphan(folder)
-        bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+        except FileNotFoundError:  # its shim took it away this instant: it has ended
+            return _exit_in(folder)
         found = _processes_in(folder)
         if found is None or not processes.alive(found[0]):
             os.close(bell)

@@ -380,6 +380,11 @@ class Shim:
         self.reap()
         self.sweep()
         self.save("exit.json", self.exit, sync=True)
+        # Who listens has it open; a FIFO left behind trips whoever copies the folder.
+        try:  # noqa: SIM105 - contextlib costs more to import than all of this
+            os.unlink(f"{self.folder}/bell")
+        except OSError:
+            pass
 
 
 def told_path() -> str:

@@ -197,8 +197,8 @@ def _problem_with_run(ran: Ran, check: Check, max_output: int) -> str:
     if ran.code == 5 and check.run and runs_pytest(check.run):
         return "no tests were run"
     if ran.code is not None and ran.code > 128 and _signal_name(ran.code - 128):
-        return f"ended with {ran.code} ({_signal_name(ran.code - 128)})"
-    return "" if ran.code == 0 else f"ended with {ran.code}"
+        return f"exit status {ran.code} ({_signal_name(ran.code - 128)})"
+    return "" if ran.code == 0 else f"exit status {ran.code}"
 
 
 def _span(seconds: float) -> str:

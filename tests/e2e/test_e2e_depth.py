@@ -167,3 +167,18 @@ def test_projections_tell_the_story(bench):
         argv = [sys.executable, "-m", "aura_engine.cli", *command]
         shown = subprocess.run(argv, cwd=bench.project, capture_output=True, text=True, check=True)
         assert shown.stdout.strip()
+
+
+def test_a_planner_that_first_has_to_ask_waits_for_the_answer(bench):
+    bench.write({"task.md": "# Greet\n"})
+    plan = {"tasks": [task("Greet", "test -s greeting.txt")], "checks": [{"name": "g", "file": "greeting.txt"}]}
+    workers = {"Greet": [write("greeting.txt", "hello"), DONE]}
+    first = plan_brain(plan, workers, on={"goal_new": [call("ask_person", question="In which language?")]})
+    done = bench.run(first)
+    assert (done.status, done.exit) == ("needs_person", 5)
+    assert [event["question"] for event in done.of("question_asked")] == ["In which language?"]
+    argv = [sys.executable, "-m", "aura_engine.cli", "answer", "q1", "English"]
+    subprocess.run(argv, cwd=bench.project, capture_output=True, check=True)
+    opening = plan_brain(plan, workers)
+    answered = plan_brain(plan, workers, on={"question": opening._on["goal_new"]})
+    assert bench.run(answered).status == "achieved"

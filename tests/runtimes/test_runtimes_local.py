@@ -100,7 +100,7 @@ async def test_the_spec_with_its_keys_is_gone_and_files_are_private(start):
     worker = await start("true", env={"KEY": "secret"})
     await asyncio.wait_for(worker.swept(), LIMIT)
     names = {path.name for path in worker.folder.iterdir()}
-    assert names == {"bell", "error.log", "exit.json", "output.jsonl", "process.json", "stdin.txt"}
+    assert names == {"error.log", "exit.json", "output.jsonl", "process.json", "stdin.txt"}
     assert not any(b"secret" in path.read_bytes() for path in worker.folder.iterdir() if path.is_file())
     for path in worker.folder.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path

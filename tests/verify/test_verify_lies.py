@@ -165,7 +165,7 @@ UNIT_BASE = {
     ("calc", "verdict", "reason"),
     [
         ("def add(a, b): return a + b", Verdict.GREEN, ""),
-        ("def add(a, b): return a", Verdict.RED, "ended with 1"),
+        ("def add(a, b): return a", Verdict.RED, "exit status 1"),
         ("import os; os._exit(0)", Verdict.RED, "no report"),
         ("import unittest\ndef add(a, b): raise unittest.SkipTest('x')", Verdict.RED, "all 2 tests were skipped"),
         (
@@ -187,7 +187,7 @@ async def test_no_tests_are_red(project) -> None:
     project.start({"calc.py": GOOD})
     for run in (SUITE.run, f"{sys.executable} -m unittest"):
         receipt = await project.check(Check(name="c", run=run))
-        assert (receipt.verdict, receipt.reason) in ((Verdict.RED, "no tests were run"), (Verdict.RED, "ended with 5"))
+        assert (receipt.verdict, receipt.reason) in ((Verdict.RED, "no tests were run"), (Verdict.RED, "exit status 5"))
 
 
 def test_counting_rules() -> None:

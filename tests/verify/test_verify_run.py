@@ -37,7 +37,7 @@ async def test_a_green_receipt_holds_the_facts(checkout: Path, bench: Bench) -> 
 @pytest.mark.parametrize(
     ("command", "code", "reason"),
     [
-        ("exit 3", 3, "ended with 3"),
+        ("exit 3", 3, "exit status 3"),
         ("no-such-program-at-all", 127, "no-such-program-at-all"),
         ("./plain.txt", 126, "could not be executed"),
         ("sh -c 'kill -SEGV $$'; exit $?", 139, "SIGSEGV"),
@@ -175,7 +175,7 @@ async def test_flaky_is_settled_by_one_more_run(checkout: Path, bench: Bench) ->
     first = await run(once, checkout, bench)
     settled = await settle_red(first, lambda: run(once, checkout, bench))
     assert settled.verdict is Verdict.FLAKY
-    assert "ended with 1" in settled.reason
+    assert "exit status 1" in settled.reason
     red = await run(cmd("false"), checkout, bench)
     assert (await settle_red(red, lambda: run(cmd("false"), checkout, bench))).verdict is Verdict.RED
     assert await settle_red(settled, lambda: pytest.fail("only a red one is run again")) is settled

@@ -137,7 +137,7 @@ async def test_the_file_is_made_anew(checkout: Path, bench: Bench, tmp_path: Pat
     assert stale == "m.json is missing"
     made = {"file": "m.json", "value": "x", "at_least": 1, "run": "echo '{\"x\": 2}' > m.json"}
     assert await reason(bench, checkout, **made) == ""
-    assert await reason(bench, checkout, **{**made, "run": made["run"] + "; exit 1"}) == "ended with 1"
+    assert await reason(bench, checkout, **{**made, "run": made["run"] + "; exit 1"}) == "exit status 1"
     assert (
         await reason(bench, checkout, file="m.json", run="mkfifo m.json", matches="x") == "m.json is a FIFO, not a file"
     )
