@@ -7,8 +7,9 @@ import logging
 from pathlib import Path
 
 from aura_engine.core.events import Delivered, DeliveryStarted, Notice, PersonLanded
+from aura_engine.core.routing import backoff
 from aura_engine.core.text import one_line
-from aura_engine.errors import AuraError
+from aura_engine.errors import GitError
 from aura_engine.landing import Landing
 from aura_engine.recorder import Recorder
 from aura_engine.workspace.base import Base
@@ -33,7 +34,7 @@ class Delivering:
         self._landing = landing
         repository = find_repository(project)
         self._branch = BranchDelivery(store, repository, goal, base) if repository else None
-        self._folder = None if repository else FolderDelivery(store, project)
+        self._folder = None if repository else FolderDelivery(store, project, exclude=base.exclude)
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
         self._noted = ""
@@ -52,16 +53,20 @@ class Delivering:
 
     async def run(self) -> None:
         """Deliver whenever the head moved; cancelled at the end."""
+        tries, said = 0, ""
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             try:
                 await self.deliver()
-            except (AuraError, OSError) as error:
-                await self._recorder.record(
-                    Notice(text=f"delivery failed and is tried again: {one_line(str(error), 300)}", level="warning")
-                )
-                await asyncio.sleep(5.0)
+                tries, said = 0, ""
+            except (GitError, OSError) as error:
+                tries += 1
+                text = f"delivery failed and is tried again: {one_line(str(error), 300)}"
+                if text != said:
+                    said = text
+                    await self._recorder.record(Notice(text=text, level="warning"))
+                await asyncio.sleep(backoff(tries))
                 self._wanted.set()
 
     async def deliver(self) -> None:

@@ -32,9 +32,10 @@ from aura_engine.core.events import (
     TaskSettled,
 )
 from aura_engine.core.model import Role, RunStatus, TaskStatus
+from aura_engine.core.routing import backoff
 from aura_engine.core.text import one_line
 from aura_engine.delivering import Delivering
-from aura_engine.errors import AuraError, GoalError
+from aura_engine.errors import AuraError, GitError, GoalError, RuntimeFault
 from aura_engine.goal.blocks import Goal, parse_goal
 from aura_engine.goal.diff import diff_text
 from aura_engine.goal.read import read_goal
@@ -59,10 +60,14 @@ from aura_engine.verify.leak import leaks, secrets_of
 from aura_engine.verify.patterns import is_deciding
 from aura_engine.verifying import Verifier
 from aura_engine.workspace.base import Base, load_base, take_base
+from aura_engine.workspace.names import is_secret
 from aura_engine.workspace.store import GitStore
 from aura_engine.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
+
+CHECK_TRIES = 6
+"""Runs of the goal checks in a row that the machinery may break off before the run ends for it."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,9 @@ class Engine:
         self._woken = asyncio.Event()
         self._stopping: RunStatus | None = None
         self._checking: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._check_tries = 0
+        self._check_trouble = ""
         self._recorder: Recorder | None = None
 
     @property
@@ -152,6 +160,46 @@ class Engine:
         if goal.revision != state.revision:
             recorder.record(_goal_read(goal))
         base = await self._base(store)
+        parts = self._parts = await self._wire(store, base)
+        status = RunStatus.RUNNING
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in (parts.landing.run(), parts.delivering.run(), self._watch_goal()):
+                    group.create_task(work)
+                found = await recover(recorder, options.paths, parts.runtime, parts.supervisor, group)
+                if any(found.values()):
+                    text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+                    recorder.record(Notice(text=f"workers found after the restart: {text}"))
+                for task in list(state.leaves()):
+                    parts.supervisor.settle_task(task.spec.id, recovered=True)
+                self._opening = group.create_task(self._open(again=again))
+                status = await self._loop(group)
+                raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
+        except* _Ended:
+            pass
+        except* AuraError as group:
+            # One line for a person instead of a group of tracebacks: the first failure is the one that counts.
+            first: BaseException = group
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            failure = first
+        finally:
+            parts.supervisor.close()
+        await parts.supervisor.settle()
+        await parts.delivering.aclose()
+        if failure is not None:
+            raise failure
+        if not any(task.live for task in state.leaves()):
+            # Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
+            for folder in (options.paths.work, options.paths.checks, options.paths.homes):
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        return status
+
+    async def _wire(self, store: GitStore, base: Base) -> Parts:
+        """The rooms, each given what it needs of the others."""
+        options, recorder = self._options, self.recorder
+        state = recorder.state
         env = worker_env({}, home=options.paths.homes)
         preparation = Preparation(
             store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare
@@ -171,32 +219,7 @@ class Engine:
         delivering = Delivering(recorder, store, landing, options.project, base, options.task_file.stem)
         checks = GoalChecks(recorder, verifier, landing)
         planning = self._planning(store, checks, workspaces, delivering)
-        self._parts = Parts(supervisor, landing, delivering, checks, planning, workspaces)
-        status = RunStatus.RUNNING
-        try:
-            async with asyncio.TaskGroup() as group:
-                for work in (landing.run(), delivering.run(), self._watch_goal()):
-                    group.create_task(work)
-                found = await recover(recorder, options.paths, runtime, supervisor, group)
-                if any(found.values()):
-                    text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
-                    recorder.record(Notice(text=f"workers found after the restart: {text}"))
-                await delivering.take_person_changes()
-                if again:
-                    await checks.run(fresh=True)
-                status = await self._loop(group)
-                raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
-        except* _Ended:
-            pass
-        finally:
-            supervisor.close()
-        await supervisor.settle()
-        await delivering.aclose()
-        if not any(task.live for task in state.leaves()):
-            # Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
-            for folder in (options.paths.work, options.paths.checks, options.paths.homes):
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        return status
+        return Parts(runtime, supervisor, landing, delivering, checks, planning, workspaces)
 
     async def _base(self, store: GitStore) -> Base:
         recorder = self.recorder
@@ -228,7 +251,9 @@ class Engine:
         settings = options.settings
         asking = Asking(
             provider=options.provider,
-            rules=Rules(deciding=is_deciding, leaks=lambda text, hidden: leaks(text, secrets_of(hidden))),
+            rules=Rules(
+                deciding=is_deciding, leaks=lambda text, hidden: leaks(text, secrets_of(hidden)), secret=is_secret
+            ),
             listing=eyes.listing,
             read_file=eyes.read_file,
             list_folder=eyes.list_folder,
@@ -248,7 +273,12 @@ class Engine:
     def _react(self, committed: Committed) -> None:
         """What committed events set in motion."""
         match committed.event.kind:
-            case "landed" | "person_landed":
+            case "landed":
+                self._parts.delivering.want()
+                self._parts.supervisor.forget(committed.event.task, committed.event.n)
+            case "attempt_ended":
+                self._parts.supervisor.forget(committed.event.task, committed.event.n)
+            case "person_landed":
                 self._parts.delivering.want()
             case "plan_changed":
                 assert isinstance(committed.event, PlanChanged)
@@ -300,6 +330,8 @@ class Engine:
         """Start what can start, ask what has to be asked; the end, when there is nothing left to do."""
         state, parts, settings = self.recorder.state, self._parts, self._options.settings
         now = self.recorder.clock.wall()
+        if self._opening is not None and not self._opening.done():
+            return None
         for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
             parts.supervisor.start(start, group)
         soon = schedule.soon(state, settings.max_concurrent_tasks)
@@ -309,6 +341,8 @@ class Engine:
         quiet = quiet and not any(task.live for task in state.leaves())  # one whose work is just being taken
         quiet = quiet and (state.paused or not any(state.tasks[i].not_before > now for i in state.ready))
         if quiet and not state.paused and self._all_landed() and not self._checked():
+            if self._check_tries >= CHECK_TRIES:
+                return RunStatus.FAILED, f"the goal checks could not be run: {self._check_trouble}"
             self._checking = group.create_task(self._check_goal(), name="goal checks")
             return None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
@@ -322,9 +356,32 @@ class Engine:
     def _is_checking(self) -> bool:
         return self._checking is not None and not self._checking.done()
 
-    async def _check_goal(self) -> None:
-        await self._parts.delivering.take_person_changes()
-        await self._parts.checks.run()
+    async def _open(self, *, again: bool) -> None:
+        """Before anything starts: land what the person changed; check an achieved goal again on the folder."""
+        if again:
+            await self._check_goal(fresh=True)
+        else:
+            await self._take_person_changes()
+        self.wake()
+
+    async def _take_person_changes(self) -> None:
+        try:
+            await self._parts.delivering.take_person_changes()
+        except (GitError, OSError) as error:
+            text = f"your changes in the folder could not be read: {one_line(str(error), 300)}"
+            self.recorder.record(Notice(text=text, level="warning"))
+
+    async def _check_goal(self, *, fresh: bool = False) -> None:
+        """Run the goal checks; what the machinery breaks off is tried again, with back-off."""
+        await self._take_person_changes()
+        try:
+            await self._parts.checks.run(fresh=fresh)
+            self._check_tries = 0
+        except (GitError, RuntimeFault, OSError) as error:
+            self._check_tries += 1
+            self._check_trouble = one_line(str(error), 300)
+            self.recorder.record(Notice(text=f"goal checks broken off: {self._check_trouble}", level="warning"))
+            await asyncio.sleep(backoff(self._check_tries, base=1.0, ceiling=60.0))
         self.wake()
 
     def _all_landed(self) -> bool:
@@ -390,7 +447,8 @@ class Engine:
             recorder.record(Requested(command=command.kind, task=task, text=text, actor=command.actor))
         match command:
             case Kill():
-                if not self._parts.supervisor.stop(command.task, "stopped by you"):
+                stopping = self._parts.supervisor.stop(command.task, "stopped by you")
+                if not stopping and recorder.state.tasks[command.task].live is None:
                     settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
                     recorder.record(settled)
             case Answer():
@@ -407,6 +465,7 @@ class Engine:
 class Parts:
     """The wired rooms."""
 
+    runtime: LocalRuntime
     supervisor: Supervisor
     landing: Landing
     delivering: Delivering

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 
 from aura_engine.core.events import CheckRan, GoalChecked
-from aura_engine.core.model import Phase
+from aura_engine.core.model import Phase, Verdict
+from aura_engine.errors import RuntimeFault
 from aura_engine.landing import Landing
 from aura_engine.planner.context import receipt_text
 from aura_engine.planning import goal_proven
 from aura_engine.ratchet import short
 from aura_engine.recorder import Recorder
 from aura_engine.verifying import Verifier
+
+TRIES = 3
+"""Runs of all goal checks in a row while the plan or the head changes under them."""
 
 
 class GoalChecks:
@@ -27,28 +31,36 @@ class GoalChecks:
         """Run what was not run on this head yet; "" when all are green, else the red receipts as text."""
         async with self._lock:
             state = self._recorder.state
-            if fresh or state.checked is None or state.checked[:2] != (state.head_tree, state.revision):
-                await self._run(fresh=fresh)
+            for _ in range(TRIES):
+                if fresh or state.checked is None or state.checked[:2] != (state.head_tree, state.revision):
+                    await self._run(fresh=fresh)
+                    fresh = False
+            if state.checked is None:
+                return "the plan is changing: declare again when it stands still"
             red = [
                 state.goal_receipts[name] for name in (state.checked or ("", "", ()))[2] if name in state.goal_receipts
             ]
-            broken = [f"landed check “{check}” is red: {why}" for check, why in state.broken.items()]
+            broken = [f"landed check “{label}” is red: {why}" for label, (_, why) in state.broken.items()]
             return "\n".join([*(receipt_text(receipt) for receipt in red), *broken])
 
     async def _run(self, *, fresh: bool) -> None:
         state = self._recorder.state
         await self._landing.ratchet.finish()
-        tree, revision = state.head_tree, state.revision
+        tree, revision, plan = state.head_tree, state.revision, state.plan
         red: list[str] = []
         async with self._verifier.room(tree) as room:
             for check in list(state.goal_checks.values()):
                 before = self._verifier.counts.get(check.hash)
                 receipt = await self._verifier.run(check, tree, room, Phase.GOAL, before=before, fresh=fresh)
+                if receipt.verdict is Verdict.ERROR:
+                    raise RuntimeFault(receipt.reason or f"goal check “{check.name}” could not be run")
                 await self._recorder.record(CheckRan(receipt=short(receipt)))
                 if not receipt.green:
                     red.append(check.name)
         if not red and not goal_proven(state):
             await self._see_red()
+        if state.plan != plan:
+            return  # there may be other checks by now: whoever needs the answer asks again
         await self._recorder.record(GoalChecked(tree=tree, revision=revision, red=(*red, *state.broken)))
 
     async def _see_red(self) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 
 from aura_engine.core.events import AttemptEnded, CheckRan, Landed, Requested
 from aura_engine.core.model import Check, Outcome, Phase, Receipt, TaskStatus, Verdict
-from aura_engine.core.state import Task
+from aura_engine.core.routing import backoff
+from aura_engine.core.state import RunState, Task
 from aura_engine.core.text import clean, one_line
-from aura_engine.errors import AuraError, RuntimeFault
+from aura_engine.errors import AuraError, JournalError, OwnedError, RuntimeFault
 from aura_engine.ratchet import Ratchet, short
 from aura_engine.recorder import Recorder
 from aura_engine.verify.frozen import decide
@@ -29,7 +30,8 @@ from aura_engine.workspace.store import GitStore
 log = logging.getLogger(__name__)
 
 BATCH = 16
-MACHINERY_TRIES = 3
+MACHINERY_TRIES = 7
+"""Tries of a verification that the machinery breaks off, with back-off: about a minute in all."""
 
 
 @dataclass
@@ -81,6 +83,8 @@ class Landing:
         self._held: dict[str, Candidate] = {}
         self._wake = asyncio.Event()
         self._working = False
+        self._delayed = 0
+        """Candidates that wait for another try of the machinery."""
         self.ratchet = Ratchet(recorder, verifier)
         self.exclusive = asyncio.Lock()
         """Held while the head moves; whoever else moves it (the person's changes) takes it too."""
@@ -88,7 +92,7 @@ class Landing:
     @property
     def busy(self) -> bool:
         """Something is being verified or waits for it."""
-        return self._working or bool(self._waiting)
+        return self._working or bool(self._waiting) or self._delayed > 0
 
     def put(self, candidate: Candidate) -> None:
         """Queue a candidate."""
@@ -100,7 +104,8 @@ class Landing:
         state = self._recorder.state
         for task_id in list(self._held):
             task = state.tasks[task_id]
-            if f"unproven:{task_id}#{len(task.attempts)}" in state.answered or state.planner_failure:
+            answered = f"unproven:{task_id}#{len(task.attempts)}" in state.answered
+            if answered or task.status is not TaskStatus.VERIFYING or _nobody_to_ask(state):
                 self.put(self._held.pop(task_id))
 
     def remember(self, task: Task, receipts: Mapping[str, Receipt]) -> None:
@@ -124,8 +129,7 @@ class Landing:
 
     async def _land(self, batch: list[Candidate]) -> None:
         """Land all of a batch or split it; every candidate leaves with a terminal event, held or queued again."""
-        state = self._recorder.state
-        wanted = [c for c in batch if state.tasks[c.task].status is TaskStatus.VERIFYING]
+        wanted = [candidate for candidate in batch if self._is_wanted(candidate)]
         for candidate in batch:
             if candidate not in wanted:
                 self._sent_back(candidate, Outcome.INTERRUPTED, "no longer wanted")
@@ -141,17 +145,36 @@ class Landing:
                 half = len(ready) // 2
                 await self._land(ready[:half])
                 await self._land(ready[half:])
-        except AuraError as error:
+        except (JournalError, OwnedError):
+            raise
+        except (AuraError, OSError) as error:
             log.warning("landing %s: %s", [c.name for c in wanted], error)
-            for candidate in wanted:
-                if state.tasks[candidate.task].live is None or candidate.task in self._held:
-                    continue
-                candidate.tries += 1
-                if candidate.tries < MACHINERY_TRIES:
-                    self.put(candidate)
-                else:
-                    why = f"could not be verified: {one_line(str(error), 300)}"
-                    self._sent_back(candidate, Outcome.INFRASTRUCTURE, why)
+            left = [c for c in wanted if self._is_wanted(c) and c.task not in self._held]
+            if len(left) > 1:  # whose check it is will show when each is tried alone
+                for candidate in left:
+                    await self._land([candidate])
+            elif left:
+                self._try_later(left[0], str(error))
+
+    def _is_wanted(self, candidate: Candidate) -> bool:
+        """Its attempt is still the task's live one, waiting for its verdict."""
+        task = self._recorder.state.tasks[candidate.task]
+        live = task.live
+        return task.status is TaskStatus.VERIFYING and live is not None and live.n == candidate.n
+
+    def _try_later(self, candidate: Candidate, why: str) -> None:
+        """The machinery failed, not the work: wait and try again; give the attempt up only after some minutes."""
+        candidate.tries += 1
+        if candidate.tries >= MACHINERY_TRIES:
+            self._sent_back(candidate, Outcome.INFRASTRUCTURE, f"could not be verified: {one_line(why, 300)}")
+            return
+        self._delayed += 1
+
+        def again() -> None:
+            self._delayed -= 1
+            self.put(candidate)
+
+        asyncio.get_running_loop().call_later(backoff(candidate.tries, base=1.0, ceiling=60.0), again)
 
     def _sent_back(self, candidate: Candidate, outcome: Outcome, reason: str, hand_over: str = "") -> None:
         self._end(
@@ -258,8 +281,7 @@ class Landing:
                     self._recorder.record(CheckRan(task=candidate.task, n=candidate.n, receipt=short(before)))
                 candidate.before[check.name] = before
                 counts = self._verifier.counts.get(check.hash) or before.counts
-                wrote = sorted(candidate.wrote)
-                after = await self._verifier.run(check, tree, room, Phase.TASK, before=counts, changed=wrote)
+                after = await self._verifier.run(check, tree, room, Phase.TASK, before=counts)
                 if after.verdict is Verdict.ERROR:
                     raise RuntimeFault(after.reason or f"check “{check.name}” could not be run")
                 candidate.after[check.name] = after
@@ -277,13 +299,16 @@ class Landing:
     def _wants_probe(self, candidate: Candidate) -> bool:
         """Nothing proves the work, and the planner was not asked for a probe yet."""
         state = self._recorder.state
-        if self._proof(candidate).proven or state.planner_failure:
+        if self._proof(candidate).proven or _nobody_to_ask(state):
             return False
         return not state.tasks[candidate.task].probe_asked
 
     async def _move_head(self, batch: list[Candidate], tree: str) -> None:
         """All of a verified batch lands: one commit, one tree, one event each."""
         state = self._recorder.state
+        if not all(self._is_wanted(candidate) for candidate in batch):
+            await self._land(batch)  # one was dropped meanwhile, and the tree holds its work: without it, then
+            return
         titles = [f"{c.task} {state.tasks[c.task].spec.title}" for c in batch]
         commit = state.head
         if tree != state.head_tree:
@@ -328,6 +353,12 @@ class Landing:
                 snapshot=candidate.snapshot,
             )
         )
+
+
+def _nobody_to_ask(state: RunState) -> bool:
+    """The planner cannot answer until a person acts."""
+    failure = state.planner_failure
+    return (failure is not None and failure[2] is None) or any(not q.task for q in state.open_questions())
 
 
 def _told(receipt: Receipt) -> str:

@@ -16,7 +16,7 @@ from aura_engine.core.plan import id_key
 from aura_engine.core.routing import backoff
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.errors import ProviderError
+from aura_engine.errors import AuraError, GitError, ProviderError, RuntimeFault
 from aura_engine.planner import context, tools
 from aura_engine.planner.context import Trigger
 from aura_engine.planner.draft import Draft, Rules
@@ -41,9 +41,10 @@ def triggers(state: RunState, *, quiet: bool) -> list[str]:
     found += [f"task_failed:{task_id}#{len(state.tasks[task_id].attempts)}" for task_id in failed]
     held = sorted((task_id for task_id in state.verifying if state.tasks[task_id].probe_asked), key=id_key)
     found += [f"unproven:{task_id}#{len(state.tasks[task_id].attempts)}" for task_id in held]
-    found += [f"broken:{check}@{state.head_tree[:12]}" for check in state.broken]
+    found += [f"broken:{label}@{tree[:12]}" for label, (tree, _) in state.broken.items()]
     found += [f"question:{q.id}" for q in state.questions.values() if q.answer is not None]
-    found = [key for key in found if key not in state.answered]
+    # What the planner was told of the goal is in `told_revision`: an edit back and forth is two edits.
+    found = [key for key in found if key.startswith("goal_") or key not in state.answered]
     if not found and quiet and state.told_revision:
         found = [key for key in _when_quiet(state) if key not in state.answered]
     return found
@@ -172,7 +173,7 @@ class Planning:
                 max_rounds=self._asking.max_rounds,
             )
             self._apply(draft, talk, call, keys)
-        except (ProviderError, PlannerGaveUp) as error:
+        except (ProviderError, PlannerGaveUp, GitError, RuntimeFault, OSError) as error:
             self._failed(error, talk, call)
         self._wake()
 
@@ -196,18 +197,18 @@ class Planning:
             PlannerReplied(call=call, requests=talk.requests, usage=self._asking.priced(talk.usage), summary=summary)
         )
 
-    def _failed(self, error: ProviderError | PlannerGaveUp, talk: Talk, call: int) -> None:
+    def _failed(self, error: Exception, talk: Talk, call: int) -> None:
         state = self._recorder.state
         retry_at: float | None = None
         kind = "refused"
         if isinstance(error, ProviderError):
             kind = error.kind.value
             if not permanent(error):
-                wait = error.retry_after if error.retry_after is not None else backoff(state.planner_failures + 1)
+                wait = max(1.0, error.retry_after or backoff(state.planner_failures + 1))
                 retry_at = self._recorder.clock.wall() + wait
         elif state.planner_failures < 1:
             retry_at = self._recorder.clock.wall() + 1.0  # one fresh conversation before a person is asked
-        text = error.line() if isinstance(error, ProviderError) else str(error)
+        text = error.line() if isinstance(error, AuraError) else str(error)
         self._recorder.record(
             PlannerFailed(
                 call=call,
@@ -261,7 +262,7 @@ def _trigger(state: RunState, key: str) -> Trigger:
         return Trigger(kind, (task_id,) if task_id in state.tasks else ())
     if kind == "broken":
         name = what.rpartition("@")[0]
-        return Trigger(kind, (), f"{name}: {state.broken.get(name, '')}")
+        return Trigger(kind, (), f"{name}: {state.broken.get(name, ('', ''))[1]}")
     if kind == "checks_fail":
         red = [receipt for receipt in state.goal_receipts.values() if not receipt.green]
         return Trigger(kind, (), "\n".join(context.receipt_text(receipt) for receipt in red))

@@ -20,11 +20,14 @@ from aura_engine.core.model import Prepare
 from aura_engine.errors import RuntimeFault
 from aura_engine.verify.process import run_command
 from aura_engine.workspace.checkout import checkout
+from aura_engine.workspace.files import fingerprint
 from aura_engine.workspace.store import GitStore
 
 log = logging.getLogger(__name__)
 
 MAX_OUTPUT = 50_000_000
+MAX_SHARED_COPY = 256 * 1024 * 1024
+"""Bytes of a shared path up to which every workspace gets a copy of its own; larger ones are linked to."""
 
 
 class Preparation:
@@ -49,7 +52,12 @@ class Preparation:
     def paths(self) -> frozenset[str]:
         """Prepared and shared paths: never part of a snapshot."""
         prepare = self._wanted()
-        return frozenset(path.rstrip("/") for path in (*prepare.makes, *prepare.share)) if prepare else frozenset()
+        return frozenset((*prepare.makes, *prepare.share)) if prepare else frozenset()
+
+    @property
+    def key(self) -> str:
+        """Stands for what checkouts are furnished with."""
+        return repr(self._wanted())
 
     async def furnish(self, tree: str, folder: Path) -> None:
         """Put the prepared paths of the tree into a checkout. RuntimeFault when the command fails."""
@@ -57,14 +65,14 @@ class Preparation:
         if prepare is None:
             return
         for path in prepare.share:
-            await asyncio.to_thread(_share, self._project / path, folder / path.rstrip("/"))
+            await asyncio.to_thread(_share, self._project / path, folder / path)
         if prepare.run is None:
             return
         built = await self._built(prepare, tree)
         for path in prepare.makes:
             source = built / path
             if source.exists():
-                await asyncio.to_thread(_copy, source, folder / path.rstrip("/"))
+                await asyncio.to_thread(_copy, source, folder / path)
 
     async def _built(self, prepare: Prepare, tree: str) -> Path:
         entries = await self._store.entries(tree)
@@ -76,7 +84,8 @@ class Preparation:
         key = hashlib.sha256(repr((prepare.run, prepare.makes, named)).encode()).hexdigest()[:20]
         done = self._root / key
         async with self._locks.setdefault(key, asyncio.Lock()):
-            if not (done / ".complete").exists():
+            # Programs in a copied virtual environment may still write to this one: then it is nobody's any more.
+            if not await asyncio.to_thread(_untouched, done):
                 await self._build(prepare, tree, done)
         return done
 
@@ -99,18 +108,54 @@ class Preparation:
             raise RuntimeFault(
                 f"`prepare` {why}: {ran.tail[-400:].strip()}", cure="Mend the prepare block of the task file."
             )
-        (done / ".complete").touch()
+        await asyncio.to_thread(lambda: _seal(done).write_text(_stamp(done)))
+
+
+def _seal(built: Path) -> Path:
+    return built.with_name(f"{built.name}.sealed")
+
+
+def _stamp(built: Path) -> str:
+    return hashlib.sha256(repr(sorted(fingerprint(built))).encode(errors="surrogateescape")).hexdigest()
+
+
+def _untouched(built: Path) -> bool:
+    try:
+        return _seal(built).read_text() == _stamp(built)
+    except OSError:
+        return False
 
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if shutil.which("cp"):
-        subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True, capture_output=True)
-    else:
+        copy = ["cp", "-a", "--reflink=auto", "--", str(source), str(target)]
+        done = subprocess.run(copy, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            raise RuntimeFault(f"{source.name} could not be copied: {done.stderr.strip()[-300:]}")
+    elif source.is_dir():
         shutil.copytree(source, target, symlinks=True)
+    else:
+        shutil.copy2(source, target)
 
 
 def _share(source: Path, target: Path) -> None:
-    if source.exists() and not os.path.lexists(target):
+    """A copy, so that nothing can write to the person's own; a link only where a copy would be too large."""
+    if not source.exists() or os.path.lexists(target):
+        return
+    if _bytes_of(source) <= MAX_SHARED_COPY:
+        _copy(source, target)
+    else:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.symlink_to(source, target_is_directory=source.is_dir())
+
+
+def _bytes_of(path: Path) -> int:
+    """Size of a file or of all files below a folder; stops counting past what would be copied."""
+    total = path.stat().st_size if path.is_file() else 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - os.walk gives text
+            if total > MAX_SHARED_COPY:
+                return total
+    return total

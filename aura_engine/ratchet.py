@@ -9,6 +9,7 @@ from typing import NamedTuple
 from aura_engine.core.events import CheckRan, HeadBroken
 from aura_engine.core.model import Check, Phase, Receipt, Verdict
 from aura_engine.core.text import one_line
+from aura_engine.errors import RuntimeFault
 from aura_engine.recorder import Recorder
 from aura_engine.verify.run import settle_red
 from aura_engine.verifying import Room, Verifier
@@ -29,6 +30,11 @@ class Kept(NamedTuple):
     at: float
     """When it was last seen green, by the monotonic clock."""
     seconds: float
+
+    @property
+    def label(self) -> str:
+        """As in RunState.broken."""
+        return f"{self.task}/{self.check.name}"
 
 
 class Broken(NamedTuple):
@@ -51,9 +57,11 @@ class Ratchet:
         """A task landed with these receipts (by check name); only green ones count: a flaky check holds nothing."""
         for check in checks:
             receipt = receipts.get(check.name)
-            if receipt is None or not receipt.green:
-                continue
-            self._kept[check.hash] = Kept(check, task_id, time.monotonic(), receipt.duration)
+            if receipt is None or not receipt.green or check.judge:
+                continue  # a judge may change its mind: it must not charge others for that
+            known = self._kept.get(check.hash)
+            owner = known.task if known else task_id
+            self._kept[check.hash] = Kept(known.check if known else check, owner, time.monotonic(), receipt.duration)
             if receipt.counts:
                 self._verifier.counts[check.hash] = receipt.counts
 
@@ -78,11 +86,12 @@ class Ratchet:
     async def finish(self) -> None:
         """Before the goal is judged: everything that was not yet run on the head is. Red ones are recorded."""
         state = self._recorder.state
-        async with self._verifier.room(state.head_tree) as room:
+        tree = state.head_tree
+        async with self._verifier.room(tree) as room:
             for key, kept in list(self._kept.items()):
-                red = await self._red(key, kept, state.head_tree, room)
-                if red is not None and kept.check.name not in state.broken:
-                    self._record_broken(kept, red)
+                red = await self._red(key, kept, tree, room)
+                if red is not None and kept.label not in state.broken:
+                    self._record_broken(kept, red, tree)
 
     async def _red(self, key: str, kept: Kept, tree: str, room: Room) -> Receipt | None:
         """Run one check; a red one once more: green then makes it flaky."""
@@ -91,7 +100,9 @@ class Ratchet:
         receipt = await settle_red(
             first, lambda: self._verifier.run(kept.check, tree, room, Phase.RATCHET, before=before, fresh=True)
         )
-        if not receipt.green or kept.check.name in self._recorder.state.broken:
+        if receipt.verdict is Verdict.ERROR:
+            raise RuntimeFault(receipt.reason or f"check “{kept.check.name}” could not be run")
+        if not receipt.green or kept.label in self._recorder.state.broken:
             self._recorder.record(CheckRan(task=kept.task, receipt=short(receipt)))
         if receipt.verdict is Verdict.RED:
             return receipt
@@ -101,18 +112,18 @@ class Ratchet:
     async def _broken_already(self, kept: Kept, red: Receipt) -> bool:
         """Red on the head itself too: the head is at fault, no attempt is charged, the planner is told."""
         state = self._recorder.state
-        if kept.check.name in state.broken:
+        if kept.label in state.broken:
             return True
         before = self._verifier.counts.get(kept.check.hash)
         async with self._verifier.room(state.head_tree) as room:
             receipt = await self._verifier.run(kept.check, state.head_tree, room, Phase.RATCHET, before=before)
         if receipt.verdict is not Verdict.RED:
             return False
-        self._record_broken(kept, red)
+        self._record_broken(kept, red, state.head_tree)
         return True
 
-    def _record_broken(self, kept: Kept, red: Receipt) -> None:
-        reason, tree = one_line(red.reason, 300), self._recorder.state.head_tree
+    def _record_broken(self, kept: Kept, red: Receipt, tree: str) -> None:
+        reason = one_line(red.reason, 300)
         self._recorder.record(HeadBroken(task=kept.task, check=kept.check.name, tree=tree, reason=reason))
 
 

@@ -38,6 +38,7 @@ from aura_engine.verify.leak import redact, secrets_of
 from aura_engine.workers.base import Backend, Job, RoleSettings, Seen
 from aura_engine.workers.patterns import classify
 from aura_engine.workers.prompt import worker_prompt
+from aura_engine.workers.table import make_backend
 from aura_engine.workers.tail import Tail
 from aura_engine.workspace.store import GitStore
 from aura_engine.workspaces import Workspace, Workspaces
@@ -51,6 +52,8 @@ NO_EVENT = 600.0
 """Seconds without output and without CPU time in the worker's processes before it counts as hung."""
 POST_RESULT = 10.0
 """Seconds that a worker has to exit after its final result: some CLIs hang there."""
+STOP_PATIENCE = 30.0
+"""Seconds after which a shim that was asked to stop its worker is taken for stuck and passed over."""
 IDLE_CPU = 0.002
 """Share of a core below which a silent worker does nothing."""
 AGAIN = "Start the same command again to go on."
@@ -84,6 +87,8 @@ class Watch:
     refusals: int = 0
     why: EndKind | None = None
     detail: str = ""
+    stopped_at: float = 0.0
+    forced: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -115,6 +120,13 @@ class Supervisor:
         self._background: set[asyncio.Task[None]] = set()
         self.landing: Landing | None = None
 
+    def _hand(self, attempt: Attempt) -> Hand:
+        """Who runs an attempt: as it was started, also when the settings have changed since."""
+        hand = self._hands.get(attempt.role) or next(iter(self._hands.values()))
+        if hand.backend.name == attempt.backend:
+            return hand
+        return Hand(attempt.role, make_backend(attempt.backend), hand.settings)
+
     # ---- starting
 
     def start(self, start: Start, group: asyncio.TaskGroup) -> None:
@@ -145,6 +157,9 @@ class Supervisor:
             if workspace is None:
                 workspace = await self._workspaces.make(intent.task, intent.n, intent.base)
             await committed
+            if self._recorder.state.tasks[intent.task].unwanted:
+                self.end(_ended(intent.task, intent.n, Outcome.INTERRUPTED, "stopped before it began"))
+                return
             worker = await self._launch(intent, workspace)
         except (AuraError, OSError) as error:
             text = error.line() if isinstance(error, AuraError) else str(error)
@@ -164,6 +179,7 @@ class Supervisor:
             carried=workspace.carried,
             conflicts=workspace.conflicts,
         )
+        prompt = prompt.encode("utf-8", "replace").decode()  # names of files need not be UTF-8
         hidden = self._workspaces.hidden()
         if hidden:
             receipts = [receipt for task in state.leaves() for receipt in task.receipts.values() if receipt.hidden]
@@ -200,11 +216,13 @@ class Supervisor:
     async def watch(self, task_id: str, n: int, worker: LocalWorker) -> None:
         """From the worker's start (or adoption) to the end of its attempt."""
         attempt = self._recorder.state.tasks[task_id].attempts[n - 1]
-        hand = self._hands[attempt.role]
+        hand = self._hand(attempt)
         now = time.monotonic()
         ran = max(0.0, self._recorder.clock.wall() - attempt.started)
         watch = Watch(worker, Seen(), started=now - ran, last_output=now)
         self._watched[task_id] = watch
+        if self._recorder.state.tasks[task_id].unwanted:
+            self._stop(watch, EndKind.KILLED, "stopped by you")
         folder = self._paths.attempt(task_id, n)
         tail = Tail(folder / "output.jsonl", hand.backend.parser(), lambda signals: self._heard(watch, hand, signals))
         following = asyncio.create_task(tail.follow(), name=f"tail {task_id}#{n}")
@@ -228,7 +246,7 @@ class Supervisor:
 
     async def collect_exited(self, task_id: str, n: int, record: ExitRecord) -> None:
         """A worker that ended while no engine ran: its output tells how."""
-        hand = self._hands[self._recorder.state.tasks[task_id].attempts[n - 1].role]
+        hand = self._hand(self._recorder.state.tasks[task_id].attempts[n - 1])
         folder = self._paths.attempt(task_id, n)
         seen = Seen()
         tail = Tail(folder / "output.jsonl", hand.backend.parser(), seen.add_all)
@@ -267,7 +285,10 @@ class Supervisor:
         """Stop what is over a limit; seconds until the next look is due."""
         now = time.monotonic()
         if watch.why is not None:
-            return 30.0
+            if now - watch.stopped_at > STOP_PATIENCE and not watch.forced:
+                watch.forced = True
+                self._later(_force(watch.worker))
+            return STOP_PATIENCE
         left = watch.started + self._settings.task_budget - now
         if left <= 0:
             allowed = format_duration(self._settings.task_budget)
@@ -294,7 +315,7 @@ class Supervisor:
     @staticmethod
     def _stop(watch: Watch, why: EndKind, detail: str) -> None:
         if watch.why is None:
-            watch.why, watch.detail = why, detail
+            watch.why, watch.detail, watch.stopped_at = why, detail, time.monotonic()
             watch.worker.begin_stop()
 
     def stop(self, task_id: str, why: str) -> bool:
@@ -330,12 +351,15 @@ class Supervisor:
                 AttemptEnded(
                     task=task_id,
                     n=n,
-                    outcome=routing.outcome_of(ending.kind),
+                    outcome=Outcome.INTERRUPTED if task.unwanted else routing.outcome_of(ending.kind),
                     reason=one_line(ending.detail or ending.kind.value, 300),
                     hand_over=_hand_over(attempt, ending),
                     snapshot=snap.commit if snap.changed else "",
                 )
             )
+
+    def forget(self, task_id: str, n: int) -> None:
+        """The attempt has its last event: its folder and home can go; before that they are the only copy."""
         self._later(self._workspaces.remove(task_id, n))
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
@@ -351,27 +375,40 @@ class Supervisor:
     def end(self, event: AttemptEnded) -> None:
         """End an attempt and decide what it leads to, in one breath: nothing can start in between."""
         state = self._recorder.state
-        self._recorder.record(event)
         task = state.tasks[event.task]
-        if task.status is not TaskStatus.PENDING:
-            self._wake()
+        if task.live is None or task.live.n != event.n:
+            return  # said already
+        self._recorder.record(event)
+        self.settle_task(event.task)
+        self._wake()
+
+    def settle_task(self, task_id: str, *, recovered: bool = False) -> None:
+        """What the last attempt of a pending task leads to.
+
+        `recovered`: after a crash that may have come between the attempt's end and this; then only a last word counts,
+        since a start anew is reason enough to try again what waited for a time or a person.
+        """
+        task = self._recorder.state.tasks[task_id]
+        attempt = task.attempts[-1] if task.attempts else None
+        if task.status is not TaskStatus.PENDING or attempt is None or attempt.live or attempt.n <= task.since:
             return
-        attempt = task.attempts[-1]
         following: list[Event] = []
         if attempt.outcome is Outcome.INTERRUPTED:
-            if attempt.ending is not None and attempt.ending.kind is EndKind.KILLED:
+            killed = attempt.ending is not None and attempt.ending.kind is EndKind.KILLED
+            if task.stop_asked or killed:
                 reason = attempt.reason or "stopped"
-                following.append(TaskSettled(task=event.task, status=TaskStatus.KILLED, reason=reason))
+                following.append(TaskSettled(task=task_id, status=TaskStatus.KILLED, reason=reason))
         else:
-            following += self._routed(event.task, attempt)
+            following += self._routed(task_id, attempt)
+        if recovered:
+            following = [event for event in following if event.kind == "task_settled"]
         if following:
             self._recorder.record(*following)
-        self._wake()
 
     def _cure(self, attempt: Attempt) -> str:
         kind = attempt.ending.kind if attempt.ending else None
         if kind is EndKind.MISSING_CLI:
-            return self._hands[attempt.role].backend.install_hint
+            return self._hand(attempt).backend.install_hint
         return CURES.get(kind, AGAIN).format(role=attempt.role.upper()) if kind else AGAIN
 
     def _routed(self, task_id: str, attempt: Attempt) -> list[Event]:
@@ -390,6 +427,10 @@ class Supervisor:
         if step.park:
             return [RoleParked(role=attempt.role, until=until, reason=step.reason)]
         return [TaskDelayed(task=task_id, until=until)]
+
+
+async def _force(worker: LocalWorker) -> None:
+    await worker.stop()
 
 
 def _ended(task_id: str, n: int, outcome: Outcome, reason: str) -> AttemptEnded:

@@ -7,10 +7,11 @@ change that no program can set), so that no command can prepare the ground for t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,11 +23,10 @@ from aura_engine.verify.manifests import is_manifest
 from aura_engine.verify.patterns import is_deciding
 from aura_engine.verify.run import Bench, run_check
 from aura_engine.workspace.checkout import checkout, discard
+from aura_engine.workspace.files import Fingerprint, fingerprint
 from aura_engine.workspace.store import GitStore
 
 CACHED = 4096
-
-Fingerprint = frozenset[tuple[str, int, int, int, int]]
 
 
 class Room:
@@ -41,8 +41,9 @@ class Room:
     async def folder(self) -> Path:
         """The checkout, made anew when a check left its mark in it."""
         if self._folder is not None and self._print is not None:
-            if await asyncio.to_thread(fingerprint, self._folder) == self._print:
-                return self._folder
+            with contextlib.suppress(OSError):  # what cannot be looked at any more has changed
+                if await asyncio.to_thread(fingerprint, self._folder) == self._print:
+                    return self._folder
             await self.close()
         self._folder = await self._verifier.make_checkout(self._tree)
         self._print = await asyncio.to_thread(fingerprint, self._folder)
@@ -76,7 +77,7 @@ class Verifier:
         self._numbers = itertools.count(1)
         self._frozen = ("", "")
         """Of the tree asked about last: all its checks have the same."""
-        self._receipts: OrderedDict[tuple[str, str], Receipt] = OrderedDict()
+        self._receipts: OrderedDict[tuple[str, str, str], Receipt] = OrderedDict()
         self.counts: dict[str, Counts] = {}
         """By check hash: what its runner counted on the last landed tree."""
 
@@ -108,11 +109,11 @@ class Verifier:
         phase: Phase,
         *,
         before: Counts | None = None,
-        changed: Sequence[str] = (),
         fresh: bool = False,
     ) -> Receipt:
         """Run a check on a tree, or give the remembered receipt (`cached`) unless `fresh`."""
-        known = None if fresh else self._receipts.get((check.hash, tree))
+        key = (check.hash, tree, self._preparation.key)
+        known = None if fresh else self._receipts.get(key)
         if known is not None:
             update = {"check": check.name, "phase": phase, "hidden": check.hidden, "cached": True}
             return known.model_copy(update=update)
@@ -124,10 +125,9 @@ class Verifier:
             phase=phase,
             frozen_hash=await self._frozen_hash(tree),
             counts_before=before,
-            changed=changed,
         )
         if receipt.verdict is not Verdict.ERROR:
-            self._receipts[check.hash, tree] = receipt
+            self._receipts[key] = receipt
             while len(self._receipts) > CACHED:
                 self._receipts.popitem(last=False)
         return receipt
@@ -138,19 +138,3 @@ class Verifier:
             deciding = {path: entry for path, entry in entries.items() if is_deciding(path) or is_manifest(path)}
             self._frozen = (tree, frozen_hash(deciding))
         return self._frozen[1]
-
-
-def fingerprint(folder: Path) -> Fingerprint:
-    """What every file of a folder looks like; a change of content changes its ctime, which no program can set."""
-    seen: set[tuple[str, int, int, int, int]] = set()
-    stack = [str(folder)]
-    while stack:
-        with os.scandir(stack.pop()) as entries:
-            for entry in entries:
-                info = entry.stat(follow_symlinks=False)
-                if entry.is_dir(follow_symlinks=False):
-                    seen.add((entry.path, info.st_mode, 0, 0, info.st_ino))
-                    stack.append(entry.path)
-                else:
-                    seen.add((entry.path, info.st_mode, info.st_size, info.st_ctime_ns, info.st_ino))
-    return frozenset(seen)

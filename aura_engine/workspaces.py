@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aura_engine.core.model import Check, Outcome
+from aura_engine.core.routing import must_run_alone
 from aura_engine.core.state import RunState, Task
 from aura_engine.errors import AuraError
 from aura_engine.paths import RunPaths
@@ -40,6 +41,17 @@ class Workspace:
     conflicts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Ahead:
+    """A folder made, or being made, before its attempt."""
+
+    n: int
+    plan: int
+    """RunState.plan when it was begun."""
+    base: str
+    making: asyncio.Task[Workspace | None]
+
+
 class Workspaces:
     """Makes and keeps the folders of attempts."""
 
@@ -52,7 +64,8 @@ class Workspaces:
         self._state = state
         self._task_file = task_file
         """The task file relative to the project; empty when it lies outside."""
-        self._ahead: dict[str, tuple[int, str, asyncio.Task[Workspace | None]]] = {}
+        self._ahead: dict[str, Ahead] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._hidden: tuple[int, list[Check]] = (-1, [])
         self._makers = asyncio.Semaphore(MAKERS)
 
@@ -60,17 +73,24 @@ class Workspaces:
         """Begin with the folders of the tasks that will start next, so that a free slot never waits for a checkout."""
         for task_id in task_ids:
             n = len(self._state.tasks[task_id].attempts) + 1
-            if task_id not in self._ahead or self._ahead[task_id][0] != n:
-                base = self._state.head
-                making = group.create_task(self._try(task_id, n, base), name=f"workspace {task_id}")
-                self._ahead[task_id] = (n, base, making)
+            if task_id in self._ahead and self._fits(task_id, self._ahead[task_id]):
+                continue
+            base, plan = self._state.head, self._state.plan
+            making = group.create_task(self._try(task_id, n, base), name=f"workspace {task_id}")
+            self._ahead[task_id] = Ahead(n, plan, base, making)
 
     def base_for(self, task_id: str) -> tuple[str, asyncio.Task[Workspace | None] | None]:
         """The commit that the next attempt starts from, and its folder when that is made or being made already."""
-        n, base, making = self._ahead.pop(task_id, (0, "", None))
-        if making is None or n != len(self._state.tasks[task_id].attempts) + 1:
+        ahead = self._ahead.pop(task_id, None)
+        if ahead is None or not self._fits(task_id, ahead):
             return self._state.head, None
-        return base, making
+        return ahead.base, ahead.making
+
+    def _fits(self, task_id: str, ahead: Ahead) -> bool:
+        """Made for the next attempt, and for the plan as it is: what is held out may have changed with it."""
+        task = self._state.tasks[task_id]
+        fresh = ahead.base == self._state.head or not must_run_alone(task)
+        return ahead.n == len(task.attempts) + 1 and ahead.plan == self._state.plan and fresh
 
     async def _try(self, task_id: str, n: int, base: str) -> Workspace | None:
         """Nothing waits for this one yet: a failure is told when the attempt itself makes it again."""
@@ -83,6 +103,10 @@ class Workspaces:
 
     async def make(self, task_id: str, n: int, base: str) -> Workspace:
         """Fill the folder of an attempt. GitError, RuntimeFault (a `prepare` that fails)."""
+        async with self._locks.setdefault(task_id, asyncio.Lock()):  # one made ahead that no longer fits may be at work
+            return await self._make(task_id, n, base)
+
+    async def _make(self, task_id: str, n: int, base: str) -> Workspace:
         folder = self._paths.workspace(task_id, n)
         if folder.exists():  # left by an engine that died while making it
             await discard(self._store, folder)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 COMMANDS = {
     "start": "run a goal (`aura TASK.md` is the same)",
@@ -95,10 +95,31 @@ def entry() -> NoReturn:
         sys.stderr.close()  # whoever read us has gone; there is nobody to tell
         status = 1
     except Exception as error:
-        from aura_engine.errors import AuraError
-
-        if not isinstance(error, AuraError):
-            raise
-        print(f"aura: {error.line()}", file=sys.stderr)
-        status = error.exit_status
+        status = _tell(error)
     sys.exit(status)
+
+
+def _tell(error: Exception) -> int:
+    """One line for a person; the exit status. What nobody foresaw goes into the run's log with its traceback."""
+    from aura_engine.errors import AuraError
+
+    if isinstance(error, AuraError):
+        print(f"aura: {error.line()}", file=sys.stderr)
+        return error.exit_status
+    import logging
+    import traceback
+
+    if logging.getLogger().handlers:  # else it would go to the screen
+        logging.getLogger("aura").error("unforeseen", exc_info=error)
+    innermost: BaseException = error
+    while isinstance(innermost, BaseExceptionGroup):
+        innermost = cast("BaseExceptionGroup[BaseException]", innermost).exceptions[0]
+    frames = traceback.extract_tb(innermost.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(innermost).split())[:300]
+    print(
+        f"aura: a defect in Aura{where}: {type(innermost).__name__}: {text}. The run's engine.log has the details; "
+        "what has landed is safe, and the same command goes on.",
+        file=sys.stderr,
+    )
+    return 1

@@ -121,6 +121,9 @@ def _goal_read(state: RunState, e: ev.GoalRead, time: float) -> None:
     state.revision, state.goal_text, state.prose = e.revision, e.text, e.prose
     person = {check.name: check for check in e.checks}
     planned = {name: check for name, check in state.goal_checks.items() if not check.person and name not in person}
+    for question in state.questions.values():
+        if question.answer is None and not question.task:
+            question.answer = "(the goal was edited instead)"
     _set_goal_checks(state, {**person, **planned})
     state.goal_prepare = e.prepare
     state.plan += 1
@@ -241,10 +244,10 @@ def _attempt_ended(state: RunState, e: ev.AttemptEnded, time: float) -> None:
 def _check_ran(state: RunState, e: ev.CheckRan, time: float) -> None:
     receipt = e.receipt
     if e.task:
-        if receipt.phase is not Phase.BEFORE:
+        if receipt.phase is Phase.TASK:
             state.tasks[e.task].receipts[receipt.check] = receipt
         if receipt.phase is Phase.RATCHET and receipt.green:
-            state.broken.pop(receipt.check, None)
+            state.broken.pop(f"{e.task}/{receipt.check}", None)
         return
     if receipt.check in state.goal_checks and receipt.phase is not Phase.BEFORE:
         state.goal_receipts[receipt.check] = receipt
@@ -269,7 +272,7 @@ def _landed(state: RunState, e: ev.Landed, time: float) -> None:
 
 
 def _head_broken(state: RunState, e: ev.HeadBroken, time: float) -> None:
-    state.broken[e.check] = e.reason
+    state.broken[f"{e.task}/{e.check}"] = (e.tree, e.reason)
 
 
 def _delivery_started(state: RunState, e: ev.DeliveryStarted, time: float) -> None:
@@ -282,6 +285,7 @@ def _delivered(state: RunState, e: ev.Delivered, time: float) -> None:
 
 
 def _task_settled(state: RunState, e: ev.TaskSettled, time: float) -> None:
+    state.tasks[e.task].stop_asked = False
     _move(state, state.tasks[e.task], e.status, e.reason)
 
 
@@ -307,6 +311,8 @@ def _requested(state: RunState, e: ev.Requested, time: float) -> None:
         state.paused = False
     elif e.command == "probe_asked" and task:
         task.probe_asked = True
+    elif e.command == "kill" and task:
+        task.stop_asked = True
     elif e.command == "escalate" and task:
         task.forced_role = Role.PRO
     elif e.command == "retry" and task:

@@ -145,6 +145,8 @@ class Check(Frozen):
     def _one_kind(self) -> Self:
         if self.judge and (self.run or self.value):
             raise ValueError("a judge decides by its rubric: leave out `run` and `value`")
+        if self.judge and not self.file:
+            raise ValueError("a judge needs the `file` that it reads")
         if self.value and not self.file:
             raise ValueError("`value` needs the `file` it is read from")
         if self.value and self.at_least is None and self.at_most is None and self.equals is None:
@@ -299,6 +301,11 @@ class Prepare(Frozen):
     timeout: float = Field(default=1800.0, gt=0, le=86_400)
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    @field_validator("from_", "makes", "share")
+    @classmethod
+    def _all_inside(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(rel_path(item) for item in value)
 
 
 class LaunchSpec(Frozen):

@@ -111,7 +111,7 @@ def _after_infrastructure(task: Task, kind: EndKind, reason: str) -> Next:
         if streak >= INFRASTRUCTURE_TRIES:
             return Next(Step.PERSON, f"{streak} tries in a row failed: {reason}", park=True)
         wait = task.attempts[-1].ending.retry_after if task.attempts[-1].ending else None
-        return Next(Step.RETRY, reason, wait if wait is not None else backoff(streak), park=True)
+        return Next(Step.RETRY, reason, max(1.0, wait) if wait is not None else backoff(streak), park=True)
     # A limit that was waited out in between is no crash of this task's.
     crashes = sum(a.ending is None or a.ending.kind not in ROLE_WIDE for a in row)
     if crashes >= CRASHES:

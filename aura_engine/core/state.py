@@ -85,10 +85,17 @@ class Task:
     reason: str = ""
     proven: bool = True
     probe_asked: bool = False
+    stop_asked: bool = False
+    """A person wants it stopped; holds across a crash until it has."""
     commit: str = ""
     unmet: int = 0
     rank: int = 0
     """Length of the longest chain of tasks that wait for this one."""
+
+    @property
+    def unwanted(self) -> bool:
+        """Its worker has to stop."""
+        return self.stop_asked or self.status is TaskStatus.ARCHIVED
 
     @property
     def live(self) -> Attempt | None:
@@ -177,8 +184,8 @@ class RunState:
     declared: str = ""
     """Revision for which the planner declared the goal reached."""
     declared_summary: str = ""
-    broken: dict[str, str] = field(default_factory=dict[str, str])
-    """Checks that are red on the head itself → why."""
+    broken: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    """Checks of landed tasks that are red on the head itself: `TASK/CHECK` → (the tree it was seen on, why)."""
     calls: int = 0
     planner_requests: int = 0
     planner_usage: Usage = field(default_factory=Usage)

@@ -126,7 +126,8 @@ def _named(checks: list[tuple[Block, Check]], problems: list[BlockProblem]) -> l
 
 
 def _free_name(check: Check, taken: set[str]) -> str:
-    base = f"{check.file}: {check.value}" if check.value else check.run or check.file or f"judge: {check.judge}"
+    base = f"{check.file}: {check.value}" if check.value else check.run or check.file or ""
+    base = f"judge: {check.judge}" if check.judge else base
     base = one_line(base, 100)
     return next(name for n in range(1, len(taken) + 2) if (name := base if n == 1 else f"{base} ({n})") not in taken)
 

@@ -28,6 +28,8 @@ class Rules:
     """Does a path decide checks (tests, runner configuration …)?"""
     leaks: Callable[[str, Sequence[Check]], list[str]] = lambda text, hidden: []
     """What a text gives away of held-out checks."""
+    secret: Callable[[str], bool] = lambda path: False
+    """Does a path name secrets, which never enter a workspace?"""
 
 
 @dataclass
@@ -114,6 +116,9 @@ class Draft:
         # Workers are told these.
         held = [check for check in [*staged.values(), *self.hidden()] if check.hidden]
         self._refuse_leaks(args.final_goal, args.environment, args.notes, *args.constraints, hidden=held)
+        secrets = [path for path in (args.prepare.share if args.prepare else ()) if self.rules.secret(path)]
+        if secrets:
+            raise Refused(f"{secrets[0]} is never shared with workers")
         self.brief, self.goal_checks, self.prepare = brief, staged, args.prepare or self.prepare
         return "brief set"
 

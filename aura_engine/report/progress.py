@@ -107,7 +107,7 @@ def _goal_checks(state: RunState) -> str:
         held = ", held out" if check.hidden else ""
         who = "yours" if check.person else "the planner's"
         lines.append(f"- {UNICODE[verdict_symbol(receipt)]} {_md(name, 120)} ({who}{held}): {verdict}{why}")
-    for name, reason in state.broken.items():
+    for name, (_, reason) in state.broken.items():
         lines.append(f"- {UNICODE['bad']} {_md(name, 120)}: red on the head itself: {_md(reason)}")
     return "\n".join(lines)
 

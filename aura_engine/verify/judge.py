@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Literal, Protocol
@@ -48,32 +47,16 @@ def system_prompt() -> str:
     return resources.files("aura_engine.verify").joinpath("judge_prompt.md").read_text("utf-8")
 
 
-def gather(checkout: Path, files: Sequence[str]) -> dict[str, list[str]]:
-    """The lines of the files to judge, 200 kB in all; Unusable when there is nothing to show.
-
-    Where one file is asked for, what is wrong with it is said; of several, those that cannot be shown are left out.
-    """
-    shown: dict[str, list[str]] = {}
-    left = MAX_SHOWN
-    problem = "there is no file to judge"
-    for path in dict.fromkeys(files):
-        try:
-            with os.fdopen(open_regular(checkout, path), "rb") as stream:
-                data = stream.read(left + 1)
-        except Unusable as error:
-            problem = str(error)
-            continue
-        if b"\0" in data:
-            problem = f"{path} is not text"
-            continue
-        lines = data[:left].decode(errors="replace").splitlines()
-        shown[path] = [*lines, "(cut here: too long to be shown whole)"] if len(data) > left else lines
-        left -= min(left, len(data))
-        if not left:
-            break
-    if not any(line.strip() for lines in shown.values() for line in lines):
-        raise Unusable(f"{next(iter(shown))} is empty" if shown else problem)
-    return shown
+def gather(checkout: Path, path: str) -> dict[str, list[str]]:
+    """The lines of the file to judge, 200 kB at most; Unusable when there is nothing to show."""
+    with os.fdopen(open_regular(checkout, path), "rb") as stream:
+        data = stream.read(MAX_SHOWN + 1)
+    if b"\0" in data:
+        raise Unusable(f"{path} is not text")
+    lines = data[:MAX_SHOWN].decode(errors="replace").splitlines()
+    if not any(line.strip() for line in lines):
+        raise Unusable(f"{path} is empty")
+    return {path: [*lines, "(cut here: too long to be shown whole)"] if len(data) > MAX_SHOWN else lines}
 
 
 def excerpt_of(shown: dict[str, list[str]]) -> str:

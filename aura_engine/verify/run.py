@@ -88,17 +88,16 @@ async def run_check(
     phase: Phase,
     frozen_hash: str = "",
     counts_before: Counts | None = None,
-    changed: Sequence[str] = (),
 ) -> Receipt:
     """Decide `check` on the clean `checkout` of `tree`, with its frozen files in place.
 
-    `counts_before` are the runner's counts at the last landing; a judge without a `file` is shown the `changed` files.
+    `counts_before` are the runner's counts at the last landing.
     Never raises for what the work or the command did; what the machinery did ends as the verdict `error`.
     """
     started = time.monotonic()
     try:
         if check.judge:
-            finding = await _ask_judge(check, checkout, bench, changed)
+            finding = await _ask_judge(check, checkout, bench)
         else:
             finding = await _run(check, checkout, bench, counts_before)
     except (RuntimeFault, ProviderError) as error:
@@ -220,11 +219,11 @@ def _last_line(text: str) -> str:
     return lines[-1][:200] if lines else "it said nothing"
 
 
-async def _ask_judge(check: Check, checkout: Path, bench: Bench, changed: Sequence[str]) -> _Finding:
+async def _ask_judge(check: Check, checkout: Path, bench: Bench) -> _Finding:
     if bench.judge is None:
         return _Finding(Verdict.ERROR, "no model is configured to judge")
     try:
-        shown = await asyncio.to_thread(gather, checkout, [check.file] if check.file else changed)
+        shown = await asyncio.to_thread(gather, checkout, check.file or "")
     except inside.Unusable as error:
         return _Finding(Verdict.RED, str(error))
     try:

@@ -229,3 +229,23 @@ def _stats(folder: int) -> dict[str, os.stat_result]:
             except FileNotFoundError:  # gone since: somebody is still at work here
                 continue
     return infos
+
+
+Fingerprint = frozenset[tuple[str, int, int, int, int]]
+"""Of every file and folder: path, mode, size, time of change in ns, inode."""
+
+
+def fingerprint(folder: Path) -> Fingerprint:
+    """What every file of a folder looks like; a change of content changes its ctime, which no program can set."""
+    seen: set[tuple[str, int, int, int, int]] = set()
+    stack = [str(folder)]
+    while stack:
+        with os.scandir(stack.pop()) as entries:
+            for entry in entries:
+                info = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    seen.add((entry.path, info.st_mode, 0, 0, info.st_ino))
+                    stack.append(entry.path)
+                else:
+                    seen.add((entry.path, info.st_mode, info.st_size, info.st_ctime_ns, info.st_ino))
+    return frozenset(seen)

@@ -153,7 +153,7 @@ def test_back_off_doubles_to_its_ceiling() -> None:
     limited.attempts[0].ending = Ending(kind=EndKind.RATE_LIMIT, retry_after=77.0)
     assert after(limited, WorkerMode.AUTO, per_role=3).delay == 77.0
     limited.attempts[0].ending = Ending(kind=EndKind.RATE_LIMIT, retry_after=0.0)
-    assert after(limited, WorkerMode.AUTO, per_role=3).delay == 0.0
+    assert after(limited, WorkerMode.AUTO, per_role=3).delay == 1.0
 
 
 # ---- schedule

@@ -227,7 +227,9 @@ def test_every_problem_is_told_at_once_in_order(parse):
 
 def test_unnamed_checks_are_named_by_what_they_do(parse):
     text = (
-        check("run = 'make test'") * 2 + check("file = 'a.json'", "value = 'b'", "equals = 1") + check("judge = 'good'")
+        check("run = 'make test'") * 2
+        + check("file = 'a.json'", "value = 'b'", "equals = 1")
+        + check("judge = 'good'", "file = 'a'")
     )
     names = [item.name for item in parse(text + check("run = 'x'", "name = 'make test (2)'")).checks]
     assert names == ["make test", "make test (3)", "a.json: b", "judge: good", "make test (2)"]

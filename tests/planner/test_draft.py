@@ -184,7 +184,7 @@ def test_a_task_s_own_tests_never_suffice(draft: Draft) -> None:
     with pytest.raises(Refused, match="decides its own check"):
         add(draft, task("a", makes=["tests/test_a.py"]))
     probe = {"name": "probe", "run": "python probe.py", "hidden": True}
-    judge = {"name": "judge", "judge": "The tests test something."}
+    judge = {"name": "judge", "judge": "The tests test something.", "file": "tests.md"}
     for number, independent in enumerate((probe, judge, "unit tests")):
         makes = [f"tests/test_{number}.py"]
         add(draft, task(f"t{number}", makes=makes, checks=[CHECK, independent]))

@@ -28,8 +28,8 @@ class Scripted:
         return self.reply
 
 
-async def ask(checkout: Path, bench: Bench, judge, check: Check = CHECK, changed: tuple[str, ...] = ()) -> Receipt:
-    return await run_check(check, checkout, replace(bench, judge=judge), tree="t", phase=Phase.TASK, changed=changed)
+async def ask(checkout: Path, bench: Bench, judge, check: Check = CHECK) -> Receipt:
+    return await run_check(check, checkout, replace(bench, judge=judge), tree="t", phase=Phase.TASK)
 
 
 async def test_a_pass_with_a_citation_that_is_found(checkout: Path, bench: Bench) -> None:
@@ -92,23 +92,15 @@ async def test_nothing_to_judge_is_red_without_asking(checkout: Path, bench: Ben
     assert (await ask(checkout, bench, judge)).reason == "report.md is empty"
     (checkout / "report.md").write_bytes(b"\0\1")
     assert (await ask(checkout, bench, judge)).reason == "report.md is not text"
-    everywhere = Check(name="r", judge="Is good.")
-    assert (await ask(checkout, bench, judge, everywhere)).reason == "there is no file to judge"
     assert not judge.asked
 
 
-async def test_changed_files_are_shown_within_bounds(checkout: Path, bench: Bench) -> None:
-    (checkout / "a.py").write_text("first = 1\n" * 5)
-    (checkout / "b.py").write_text("word\n" * 100_000)
-    (checkout / "c.py").write_text("never shown\n")
-    judge = Scripted("pass", ("a.py", 2, "first = 1"))
-    changed = ("a.py", "gone.py", "b.py", "c.py")
-    receipt = await ask(checkout, bench, judge, Check(name="r", judge="Is good."), changed)
-    assert receipt.green
+async def test_a_long_file_is_shown_within_bounds(checkout: Path, bench: Bench) -> None:
+    (checkout / "report.md").write_text("first line\n" + "word\n" * 100_000)
+    judge = Scripted("pass", ("report.md", 1, "first line"))
+    assert (await ask(checkout, bench, judge)).green
     excerpt = judge.asked[0][1]
-    assert "a.py" in excerpt
     assert "too long to be shown whole" in excerpt
-    assert "never shown" not in excerpt
     assert excerpt.count("word") * len("word\n") <= MAX_SHOWN
 
 

@@ -20,7 +20,7 @@ HIDDEN = Check(
 )
 VALUE = Check(name="v", file="m.json", value="sharpe", at_least=1.4372, hidden=True)
 PLAIN = Check(name="v", file="m.json", value="sharpe", at_least=1.5, hidden=True)
-JUDGE = Check(name="j", judge="Compares three models. Also names the seed 48213 used.", hidden=True)
+JUDGE = Check(name="j", judge="Compares three models. Also names the seed 48213 used.", file="r.md", hidden=True)
 SHOWN = Check(name="s", run="python -m pytest -q tests")
 
 

@@ -65,7 +65,7 @@ def test_the_attempts_own_tests_never_suffice() -> None:
         INLINE,
         PROBE,
         Check(name="other", run="pytest tests/test_old.py"),
-        Check(name="j", judge="Is good."),
+        Check(name="j", judge="Is good.", file="r.md"),
     ):
         before, after = receipts((own, RED), (check, RED)), receipts((own, GREEN), (check, GREEN))
         assert proven([own, check], before, after, makes, wrote).proven, check.name
