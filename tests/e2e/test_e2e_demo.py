@@ -229,7 +229,9 @@ def test_receipts(demo: Demo):
     assert demo.aura("receipts").splitlines()[0].startswith("time")
     one = json.loads(demo.aura("receipts", "A1.2", "--json"))
     assert {row["task"] for row in one} == {"A1.2"}
-    assert [row["verdict"] for row in one if row["phase"] == "task"] == ["red", "red", "green"]
+    # Once more, perhaps, where a batch was red and its candidates were tried alone.
+    verdicts = {row["attempt"]: row["verdict"] for row in one if row["phase"] == "task"}
+    assert list(verdicts.values()) == ["red", "red", "green"]
     assert demo.aura("receipts", "Z9") == "No check was run for Z9 yet.\n"
 
 
