@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from aura_engine.demo.brains import plan_brain, task
+from aura_engine.demo.brains import PlanBrain, plan_brain, task
+from aura_engine.demo.script import call as tool
 from aura_engine.demo.server import ScriptedModel
 
 HERE = Path(__file__).parent
@@ -100,6 +101,13 @@ def written(pid: int) -> int:
     return total
 
 
+def planner(tasks: list[dict[str, Any]], goal: dict[str, Any]) -> PlanBrain:
+    """Plans all tasks in one message, 256 to a call: more than 500 in one are refused."""
+    brief = {"final_goal": "Bench.", "success_criteria": [{"text": "All there.", "checks": [goal]}]}
+    calls = [tool("add_tasks", tasks=tasks[at : at + 256]) for at in range(0, len(tasks), 256)]
+    return plan_brain({"tasks": []}, {}, on={"goal_new": [tool("set_brief", **brief), *calls]})
+
+
 def run(n: int, workers: int, *, files: int = 50, nap: float = 1.0) -> dict[str, Any]:
     """One run of N independent tasks."""
     with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
@@ -107,7 +115,7 @@ def run(n: int, workers: int, *, files: int = 50, nap: float = 1.0) -> dict[str,
         (ground.project / "task.md").write_text("# Bench\n\nMake the files.\n")
         tasks = [task(f"Task {i}", checks=[{"name": "out", "run": f"test -s out-A{i + 1}.txt"}]) for i in range(n)]
         goal = {"name": "all there", "run": f"test $(ls out-*.txt | wc -l) -eq {n}"}
-        with ScriptedModel(plan_brain({"tasks": tasks, "checks": [goal]}, {})) as model:
+        with ScriptedModel(planner(tasks, goal)) as model:
             started = time.time()
             engine = subprocess.Popen(
                 [sys.executable, "-m", "aura_engine.cli", "task.md", "--no-ui", "--json"],
