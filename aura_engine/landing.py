@@ -196,6 +196,12 @@ class Landing:
         for candidate in batch:
             base_tree = await self._store.tree_of(candidate.base)
             work_tree = await self._frozen(candidate, base_tree)
+            marked = await self._still_marked(candidate, work_tree)
+            if marked:
+                note = f"Attempt {candidate.n}: left conflict markers in {', '.join(marked[:5])}. Resolve all of them."
+                why = f"conflict markers are left in {', '.join(marked[:5])}"
+                self._sent_back(candidate, Outcome.CAPABILITY, why, note)
+                continue
             merged = await self._store.merge(base_tree, tree, work_tree)
             if merged.conflicts:
                 names = ", ".join(merged.conflicts[:5])
@@ -205,6 +211,14 @@ class Landing:
             tree = candidate.tree = merged.tree
             ready.append(candidate)
         return ready
+
+    async def _still_marked(self, candidate: Candidate, tree: str) -> list[str]:
+        """Files in which a worker that was to resolve conflicts left our markers: no check need notice."""
+        task = self._recorder.state.tasks[candidate.task]
+        if not any(attempt.outcome is Outcome.CONFLICT for attempt in task.attempts):
+            return []
+        texts = {path: await self._store.read(tree, path) or b"" for path in sorted(candidate.wrote)}
+        return [path for path, text in texts.items() if b"<<<<<<< landed\n" in text and b">>>>>>> attempt\n" in text]
 
     async def _frozen(self, candidate: Candidate, base_tree: str) -> str:
         """The worker's tree with frozen files put back and unlisted deciding files left out."""

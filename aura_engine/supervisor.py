@@ -175,7 +175,7 @@ class Supervisor:
         prompt = worker_prompt(
             state,
             state.tasks[intent.task],
-            minutes=self._settings.task_budget / 60,
+            budget=self._settings.task_budget,
             carried=workspace.carried,
             conflicts=workspace.conflicts,
         )

@@ -59,10 +59,9 @@ class Answer(Frozen):
 
 
 class Stop(Frozen):
-    """End the engine: at once, or after the running workers (`drain`)."""
+    """End the engine now; workers go on and are collected by the next start."""
 
     kind: Literal["stop"] = "stop"
-    drain: bool = False
     actor: str = "person"
 
 

@@ -31,7 +31,7 @@ from aura_engine.core.plan import Brief, Retry, TaskChange, TaskSpec
 
 
 class EngineStarted(Frozen):
-    """An engine took the journal; `note` says what it found on recovery."""
+    """An engine took the journal."""
 
     kind: Literal["engine_started"] = "engine_started"
     version: str

@@ -98,6 +98,8 @@ def test_two_siblings_that_conflict_both_land(bench):
         def steps(ask, attempt):
             if attempt == 1:
                 return [f"sleep 0.5; echo {name} >> names.txt", DONE]
+            if attempt == 2:
+                return [f"grep -q '<<<<<<< landed' names.txt && grep -q {name} names.txt", DONE]  # resolves nothing
             return [f"printf 'names:\\nada\\nbob\\n' > names.txt; grep -q {name} names.txt", DONE]
 
         return steps
@@ -106,9 +108,10 @@ def test_two_siblings_that_conflict_both_land(bench):
         "tasks": [task("Ada", "grep -q ada names.txt"), task("Bob", "grep -q bob names.txt")],
         "checks": [{"name": "both", "run": "test $(wc -l < names.txt) -eq 3"}],
     }
-    done = bench.run(plan_brain(plan, {"Ada": adds("ada"), "Bob": adds("bob")}))
+    done = bench.run(plan_brain(plan, {"Ada": adds("ada"), "Bob": adds("bob")}), AURA_MAX_ATTEMPTS_PER_ROLE="3")
     assert done.status == "achieved"
-    assert [event["outcome"] for event in done.of("attempt_ended")] == ["conflict"]
+    assert [event["outcome"] for event in done.of("attempt_ended")] == ["conflict", "capability"]
+    assert "markers" in done.of("attempt_ended")[1]["reason"]
     assert (bench.project / "names.txt").read_text() == "names:\nada\nbob\n"
     prompt = next(done.data.glob("attempts/*/2/prompt.md")).read_text()
     assert "names.txt" in prompt
@@ -240,3 +243,25 @@ def test_a_second_engine_is_told_who_owns_the_project(bench, tmp_path: Path):
         go.touch()
         first.communicate(timeout=30)
         assert first.returncode == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_finished_work_that_waits_for_its_verdict_survives_the_engine(bench, how, tmp_path: Path):
+    bench.write({"task.md": "# Greet\n"})
+    go = tmp_path / "go"
+    slow = task("Greet", f"while [ ! -e {go} ]; do sleep 0.05; done; grep -q hello greeting.txt")
+    with ScriptedModel(plan_brain({"tasks": [slow], "checks": [CHECK]}, GREETS)) as model:
+        command = [sys.executable, "-m", "aura_engine.cli", "task.md", "--no-ui", "--json"]
+        env = bench.environment(model.url)
+        with subprocess.Popen(command, cwd=bench.project, env=env, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if '"worker_ended"' in line:
+                    break
+            process.send_signal(how)
+            process.communicate(timeout=20)
+        go.touch()
+        done = bench.start(model.url)
+    assert (done.status, done.exit) == ("achieved", 0)
+    assert done.of("attempt_starting") == []  # nothing is done twice
+    assert [event["n"] for event in done.of("landed")] == [1]
