@@ -20,6 +20,7 @@ from aura_engine.config.prices import priced
 from aura_engine.config.settings import Settings
 from aura_engine.core import schedule
 from aura_engine.core.commands import Answer, Command, Escalate, Kill, Pause, Resume, RetryTask, Stop, refusal
+from aura_engine.core.ending import all_landed, checked, how_it_ends
 from aura_engine.core.events import (
     BaseTaken,
     EngineStarted,
@@ -48,7 +49,7 @@ from aura_engine.paths import RunPaths, atomic_write, remember_run
 from aura_engine.planner.draft import Rules
 from aura_engine.planner.providers.base import Provider
 from aura_engine.planners_eyes import Eyes
-from aura_engine.planning import Asking, Planning, goal_proven
+from aura_engine.planning import Asking, Planning
 from aura_engine.preparing import Preparation
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
@@ -340,7 +341,7 @@ class Engine:
         quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
         quiet = quiet and not any(task.live for task in state.leaves())  # one whose work is just being taken
         quiet = quiet and (state.paused or not any(state.tasks[i].not_before > now for i in state.ready))
-        if quiet and not state.paused and self._all_landed() and not self._checked():
+        if quiet and not state.paused and all_landed(self.recorder.state) and not checked(self.recorder.state):
             if self._check_tries >= CHECK_TRIES:
                 return RunStatus.FAILED, f"the goal checks could not be run: {self._check_trouble}"
             self._checking = group.create_task(self._check_goal(), name="goal checks")
@@ -351,7 +352,7 @@ class Engine:
             return None
         if any(until is not None for until in waits):
             return None
-        return self._end()
+        return how_it_ends(state)
 
     def _is_checking(self) -> bool:
         return self._checking is not None and not self._checking.done()
@@ -384,41 +385,6 @@ class Engine:
             await asyncio.sleep(backoff(self._check_tries, base=1.0, ceiling=60.0))
         self.wake()
 
-    def _all_landed(self) -> bool:
-        wanted = [task for task in self.recorder.state.leaves() if task.status is not TaskStatus.ARCHIVED]
-        return bool(wanted) and all(task.status is TaskStatus.COMPLETED for task in wanted)
-
-    def _checked(self) -> bool:
-        state = self.recorder.state
-        return state.checked is not None and state.checked[:2] == (state.head_tree, state.revision)
-
-    def _end(self) -> tuple[RunStatus, str]:
-        """Why the run ends now that nothing can go on."""
-        state = self.recorder.state
-        red = state.checked[2] if state.checked and self._checked() else ()
-        if self._all_landed() and self._checked() and not red and state.declared == state.revision:
-            unproven = [task.spec.id for task in state.leaves() if not task.proven]
-            unproven += [] if goal_proven(state) else ["the goal itself"]
-            more = f" (done, unproven: {', '.join(unproven)})" if unproven else ""
-            return RunStatus.ACHIEVED, f"{one_line(state.declared_summary, 300)}{more}"
-        questions = state.open_questions()
-        if questions:
-            return RunStatus.NEEDS_PERSON, f"{questions[0].question} (aura answer {questions[0].id} TEXT)"
-        stuck = [f"{role}: {why}" for role, (until, why) in state.parked.items() if until is None]
-        if stuck and state.ready:
-            return RunStatus.NEEDS_PERSON, "; ".join(stuck)
-        if state.planner_failure and state.planner_failure[2] is None:
-            return RunStatus.NEEDS_PERSON, f"the planner cannot be asked: {state.planner_failure[1]}"
-        killed = [task.spec.id for task in state.leaves() if task.status is TaskStatus.KILLED]
-        if killed:
-            return RunStatus.NEEDS_PERSON, f"you stopped {', '.join(killed)}"
-        failed = [f"{t.spec.id} {t.spec.title}: {t.reason}" for t in state.leaves() if t.status is TaskStatus.FAILED]
-        if failed:
-            return RunStatus.FAILED, one_line("; ".join(failed), 500)
-        if red:
-            return RunStatus.FAILED, f"goal checks are red: {', '.join(red)}"
-        return RunStatus.FAILED, "nothing is left to do, but the planner did not declare the goal reached"
-
     async def _finish(self, status: RunStatus, reason: str) -> bool:
         """Deliver and end; False when something changed meanwhile and the run goes on."""
         state = self.recorder.state
@@ -426,7 +392,7 @@ class Engine:
             await self._parts.delivering.deliver()
         except (AuraError, OSError) as error:
             status, reason = RunStatus.FAILED, f"the work could not be delivered: {one_line(str(error), 300)}"
-        if status is RunStatus.ACHIEVED and not self._checked():
+        if status is RunStatus.ACHIEVED and not checked(state):
             return False
         if state.revision != state.told_revision and self._stopping is None and state.planner_failure is None:
             return False

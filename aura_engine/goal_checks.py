@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from aura_engine.core.ending import checked, goal_proven
 from aura_engine.core.events import CheckRan, GoalChecked
 from aura_engine.core.model import Phase, Verdict
 from aura_engine.errors import RuntimeFault
 from aura_engine.landing import Landing
 from aura_engine.planner.context import receipt_text
-from aura_engine.planning import goal_proven
 from aura_engine.ratchet import short
 from aura_engine.recorder import Recorder
 from aura_engine.verifying import Verifier
@@ -32,7 +32,7 @@ class GoalChecks:
         async with self._lock:
             state = self._recorder.state
             for _ in range(TRIES):
-                if fresh or state.checked is None or state.checked[:2] != (state.head_tree, state.revision):
+                if fresh or not checked(state):
                     await self._run(fresh=fresh)
                     fresh = False
             if state.checked is None:

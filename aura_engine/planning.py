@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from aura_engine.core.ending import all_landed, checked, goal_proven
 from aura_engine.core.events import GoalDeclared, PlannerAsked, PlannerFailed, PlannerReplied, QuestionAsked
 from aura_engine.core.model import TaskStatus, Usage
 from aura_engine.core.plan import id_key
@@ -51,13 +52,11 @@ def triggers(state: RunState, *, quiet: bool) -> list[str]:
 
 
 def _when_quiet(state: RunState) -> list[str]:
-    wanted = [task for task in state.leaves() if task.status is not TaskStatus.ARCHIVED]
-    done = all(task.status is TaskStatus.COMPLETED for task in wanted)
     if state.failed:
         return []  # asked about already: the planner left them as they are
-    if not wanted or not done:
+    if not all_landed(state):
         return [f"stalled:{state.head_tree[:12]}-{len(state.tasks)}"]
-    if state.checked is None or state.checked[:2] != (state.head_tree, state.revision):
+    if state.checked is None or not checked(state):
         return []  # the goal checks come first
     red = state.checked[2]
     key = f"{state.head_tree[:12]}-{state.revision[:8]}"
@@ -70,14 +69,6 @@ def _when_quiet(state: RunState) -> list[str]:
         if unproven not in state.answered:
             return [unproven]
     return [f"all_landed:{key}"]
-
-
-def goal_proven(state: RunState) -> bool:
-    """At least one goal check was seen red on an earlier tree and is green now."""
-    return any(
-        check.hash in state.goal_seen_red and (receipt := state.goal_receipts.get(name)) is not None and receipt.green
-        for name, check in state.goal_checks.items()
-    )
 
 
 @dataclass(frozen=True)

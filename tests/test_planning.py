@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aura_engine.core import events as ev
+from aura_engine.core.ending import goal_proven
 from aura_engine.core.fold import fold
 from aura_engine.core.model import (
     Check,
@@ -21,7 +22,7 @@ from aura_engine.core.model import (
     Verdict,
 )
 from aura_engine.core.plan import Brief, Criterion, Retry, TaskSpec
-from aura_engine.planning import goal_proven, triggers
+from aura_engine.planning import triggers
 
 GOAL = Check(name="goal", run="make check", person=True)
 READ = ev.GoalRead(revision="r1", text="do it", prose="do it", checks=(GOAL,))
