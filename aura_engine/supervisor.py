@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -187,17 +188,25 @@ class Supervisor:
         for path in (folder, home, home / "tmp"):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (folder / "prompt.md").write_text(prompt, encoding="utf-8")
-        job = Job(
-            prompt=prompt,
-            workspace=workspace.folder,
-            home=home,
+        job = self._job(intent.task, intent.n, hand, intent.session, prompt)
+        return await self._runtime.start(hand.backend.launch(job), folder, f"{intent.task}-{intent.n}")
+
+    def _job(self, task_id: str, n: int, hand: Hand, session: str, prompt: str | None = None) -> Job:
+        """An attempt as its backend needs to know it; the prompt of one that was started before is read back."""
+        folder = self._paths.attempt(task_id, n)
+        if prompt is None:
+            with contextlib.suppress(OSError):
+                prompt = (folder / "prompt.md").read_text("utf-8")
+        return Job(
+            prompt=prompt or "",
+            workspace=self._paths.workspace(task_id, n),
+            home=self._paths.home(task_id, n),
             folder=folder,
             settings=hand.settings,
-            session=intent.session,
+            session=session,
             max_turns=hand.settings.max_turns,
             budget=self._settings.task_budget,
         )
-        return await self._runtime.start(hand.backend.launch(job), folder, f"{intent.task}-{intent.n}")
 
     def keep_spares(self) -> None:
         """Have shims wait for the next starts while there is something to start."""
@@ -224,7 +233,14 @@ class Supervisor:
         if self._recorder.state.tasks[task_id].unwanted:
             self._stop(watch, EndKind.KILLED, "stopped by you")
         folder = self._paths.attempt(task_id, n)
-        tail = Tail(folder / "output.jsonl", hand.backend.parser(), lambda signals: self._heard(watch, hand, signals))
+        parser = hand.backend.parser(self._job(task_id, n, hand, attempt.session))
+        sent = worker.sent() if hand.backend.stdin_open else frozenset[str]()
+
+        def reply(line: str) -> None:
+            if line.rstrip("\n") not in sent:  # by the engine that started this worker
+                worker.send(line)
+
+        tail = Tail(folder / "output.jsonl", parser, lambda signals: self._heard(watch, hand, signals), reply)
         following = asyncio.create_task(tail.follow(), name=f"tail {task_id}#{n}")
         exiting = asyncio.create_task(worker.wait(), name=f"exit {task_id}#{n}")
         try:
@@ -246,10 +262,12 @@ class Supervisor:
 
     async def collect_exited(self, task_id: str, n: int, record: ExitRecord) -> None:
         """A worker that ended while no engine ran: its output tells how."""
-        hand = self._hand(self._recorder.state.tasks[task_id].attempts[n - 1])
+        attempt = self._recorder.state.tasks[task_id].attempts[n - 1]
+        hand = self._hand(attempt)
         folder = self._paths.attempt(task_id, n)
         seen = Seen()
-        tail = Tail(folder / "output.jsonl", hand.backend.parser(), seen.add_all)
+        parser = hand.backend.parser(self._job(task_id, n, hand, attempt.session))
+        tail = Tail(folder / "output.jsonl", parser, seen.add_all)
         await tail.drain()
         await self._worker_ended(task_id, n, hand.backend.ending(record, seen, _tail_of(folder / "error.log")), record)
 

@@ -321,6 +321,11 @@ class LaunchSpec(Frozen):
     stdin_open: bool = False
     stop_signals: tuple[tuple[str, float], ...] = (("SIGTERM", 5.0),)
     """The stop ladder before SIGKILL: signal name to the CLI's main process, seconds of grace."""
+    files: dict[str, str] = Field(default_factory=dict)
+    """What lies in its HOME before it starts: path below HOME → text, such as the program's settings."""
+    logins: dict[str, str] = Field(default_factory=dict)
+    """Credential files that it shares with the person: path below HOME → the person's own file. Never a copy, since
+    the program may renew what is in it."""
 
 
 class ProcessRecord(Frozen):

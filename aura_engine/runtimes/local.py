@@ -172,9 +172,13 @@ class LocalWorker:
             processes.signal_all(new, signum)
             done.update(new)
 
+    def sent(self) -> frozenset[str]:
+        """The lines that its input holds so far."""
+        return frozenset((self.folder / "input.jsonl").read_text("utf-8").split("\n"))
+
     def send(self, line: str) -> None:
         """Appends one line to the worker's input. RuntimeFault when its stdin was not kept open."""
-        data = line.replace("\n", " ").encode() + b"\n"
+        data = line.rstrip("\n").replace("\n", " ").encode() + b"\n"
         try:
             fd = os.open(self.folder / "input.jsonl", os.O_WRONLY | os.O_APPEND)
         except FileNotFoundError:
@@ -267,6 +271,13 @@ class LocalRuntime:
             raise RuntimeFault("The worker's command line or environment holds a zero byte.")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(env["TMPDIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name, text in launch.files.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _private(home / name, text)
+        for name, source in launch.logins.items():
+            (home / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with suppress(FileExistsError):
+                (home / name).symlink_to(source)
         spec = launch.model_dump(include={"argv", "cwd", "stdin_open", "stop_signals"})
         _private(folder / ("input.jsonl" if launch.stdin_open else "stdin.txt"), launch.stdin)
         os.mkfifo(folder / "bell", 0o600)

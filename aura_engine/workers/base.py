@@ -11,6 +11,17 @@ from aura_engine.core.model import Ending, ExitRecord, LaunchSpec, Signal, Signa
 
 
 @dataclass(frozen=True)
+class Login:
+    """The person's own login of a worker program, for a role without a key."""
+
+    words: str
+    """What is used, for the person: `the login in ~/.codex/auth.json`."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """See LaunchSpec.logins."""
+
+
+@dataclass(frozen=True)
 class RoleSettings:
     """How one role's workers are run. Empty texts leave the choice to the worker's program."""
 
@@ -22,9 +33,15 @@ class RoleSettings:
     """Path of the worker's program; empty: the backend's own name, looked up on PATH (see table.find_program)."""
     protocol: str = ""
     """What `base_url` speaks, `anthropic` or `openai`; empty: told from the address."""
+    command: str = ""
+    """The command line of the backends `command` and `acp`, as a person wrote it."""
     max_turns: int = 50
+    max_output_tokens: int = 25_000
+    """The longest answer to ask for, where the program can be told."""
+    login: Login | None = None
+    """Used where `api_key` is empty."""
     env: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
-    """Further environment for the worker, such as a login token."""
+    """Further environment for the worker."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +56,7 @@ class Job:
     """The attempt's folder: outside the workspace, not for the worker."""
     settings: RoleSettings
     session: str
-    """A UUID, minted by Aura."""
+    """A UUID, minted by Aura; with `resume` the program's own id of the session to go on with."""
     max_turns: int
     budget: float
     """Seconds."""
@@ -118,6 +135,17 @@ class StreamParser(Protocol):
         """The signals of a last line without its newline."""
         ...
 
+    def replies(self) -> list[str]:
+        """The lines that the worker waits for on its stdin after what it said, taken out; most wait for none.
+
+        The same output gives the same lines, so that an engine that took the worker over knows which were sent.
+        """
+        ...
+
+    def message(self, text: str) -> str | None:
+        """The line of its stdin that brings it a person's message now; None where it cannot take one."""
+        ...
+
 
 class Backend(Protocol):
     """One worker program."""
@@ -126,14 +154,22 @@ class Backend(Protocol):
     program: str | None
     """Default executable; None where no program has to be installed."""
     install_hint: str
+    verified: str
+    """The version that this backend was tried with; empty where there is none to speak of."""
     stdin_open: bool
     """Whether its stdin is kept open for messages, and has to be closed for it to end."""
+    resumes: bool
+    """Whether it can go on with an earlier session in the same HOME and workspace."""
+
+    def login(self, environ: Mapping[str, str]) -> Login | None:
+        """The person's own login that it would use without a key; None when there is none or it has no such thing."""
+        ...
 
     def launch(self, job: Job) -> LaunchSpec:
         """How to start it. The environment is what it needs beyond the allow-list that the runtime adds."""
         ...
 
-    def parser(self) -> StreamParser:
+    def parser(self, job: Job) -> StreamParser:
         """A fresh parser, for one attempt."""
         ...
 

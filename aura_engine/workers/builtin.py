@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ class Builtin:
     name = "builtin"
     program = None
     install_hint = ""
+    verified = ""
     stdin_open = False
+    resumes = False
+
+    def login(self, environ: Mapping[str, str]) -> None:
+        """See Backend."""
+        return
 
     def launch(self, job: Job) -> LaunchSpec:
         """See Backend."""
@@ -46,7 +52,7 @@ class Builtin:
             stop_signals=(("SIGTERM", 2.0),),
         )
 
-    def parser(self) -> BuiltinParser:
+    def parser(self, job: Job) -> BuiltinParser:
         """See Backend."""
         return BuiltinParser()
 

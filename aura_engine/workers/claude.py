@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, Seen
+from aura_engine.workers.base import Job, Login, Seen
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.stream import LineParser, count_of, list_of, table_of, text_of
 
@@ -22,6 +22,7 @@ REASONS = {
     "billing_error": EndKind.MONEY,
     "model_not_found": EndKind.BAD_REQUEST,
 }
+TOKEN = "CLAUDE_CODE_OAUTH_TOKEN"
 QUIET = frozenset({"stream_event", "control_response", "control_request", "control_cancel_request", "rate_limit_event"})
 """Events that say nothing Aura needs."""
 MAX_RETRIES = 4
@@ -40,7 +41,14 @@ class Claude:
     name = "claude"
     program = "claude"
     install_hint = "Install it with: npm install -g @anthropic-ai/claude-code"
+    verified = "2.1.197"
     stdin_open = True
+    resumes = True
+
+    def login(self, environ: Mapping[str, str]) -> Login | None:
+        """See Backend: the token that `claude setup-token` prints. Its credential file rotates: never shared."""
+        token = environ.get(TOKEN, "")
+        return Login(f"the login in {TOKEN}", env={TOKEN: token}) if token else None
 
     def launch(self, job: Job) -> LaunchSpec:
         """See Backend. No setting of the person's is read: its HOME and its configuration folder are its own."""
@@ -60,6 +68,8 @@ class Claude:
         }
         named = {"ANTHROPIC_BASE_URL": role.base_url, "ANTHROPIC_API_KEY": role.api_key, "ANTHROPIC_MODEL": role.model}
         env |= {name: value for name, value in named.items() if value} | dict(role.env)
+        if role.login and not role.api_key:
+            env |= role.login.env
         argv = (
             *(role.program or self.program, "-p", "--verbose"),
             *("--input-format", "stream-json", "--output-format", "stream-json", "--replay-user-messages"),
@@ -71,19 +81,13 @@ class Claude:
             argv=argv,
             env=env,
             cwd=str(job.workspace),
-            stdin=self.message(job.prompt),
+            stdin=_message(job.prompt),
             stdin_open=True,
             # On SIGINT it ends its running tool; SIGTERM leaves that alive for the sweep.
             stop_signals=(("SIGINT", 3.0), ("SIGTERM", 2.0)),
         )
 
-    @staticmethod
-    def message(text: str) -> str:
-        """A line of its input: a message from the user, injected into a running turn at its next model call."""
-        content = [{"type": "text", "text": text}]
-        return json.dumps({"type": "user", "message": {"role": "user", "content": content}}) + "\n"
-
-    def parser(self) -> ClaudeParser:
+    def parser(self, job: Job) -> ClaudeParser:
         """See Backend."""
         return ClaudeParser()
 
@@ -101,6 +105,10 @@ class ClaudeParser(LineParser):
         self._turn: dict[str, Usage] = {}
         self._calls = 0
         self._error = ""
+
+    def message(self, text: str) -> str | None:
+        """See StreamParser: injected into the running turn at its next model call."""
+        return _message(text)
 
     def read(self, event: dict[str, Any]) -> Iterable[Signal]:
         """See LineParser."""
@@ -167,6 +175,12 @@ class ClaudeParser(LineParser):
 
     def _total(self, *, past: bool = True) -> Usage:
         return sum(self._turn.values(), self._past if past else Usage())
+
+
+def _message(text: str) -> str:
+    """A line of its input: a message from the user."""
+    content = [{"type": "text", "text": text}]
+    return json.dumps({"type": "user", "message": {"role": "user", "content": content}}) + "\n"
 
 
 def _results(event: dict[str, Any]) -> Iterator[Signal]:

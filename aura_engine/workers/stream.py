@@ -67,6 +67,14 @@ class LineParser(ABC):
         """See StreamParser."""
         return self._line(b"") if self._rest or self._skipping else []
 
+    def replies(self) -> list[str]:
+        """See StreamParser: none."""
+        return []
+
+    def message(self, text: str) -> str | None:
+        """See StreamParser: it takes none."""
+        return None
+
     def _line(self, end: bytes) -> list[Signal]:
         line = bytes(self._rest) + end
         self._rest.clear()

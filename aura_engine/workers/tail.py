@@ -31,12 +31,20 @@ _IN_MODIFY = 2
 
 
 class Tail:
-    """One output file. `on_signals` is called on the loop with the signals of each chunk that has any."""
+    """One output file. On the loop, `on_signals` is called with the signals of each chunk that has any, `on_reply`
+    with each line that the worker waits for (see StreamParser.replies)."""
 
-    def __init__(self, path: Path, parser: StreamParser, on_signals: Callable[[list[Signal]], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parser: StreamParser,
+        on_signals: Callable[[list[Signal]], None],
+        on_reply: Callable[[str], None] | None = None,
+    ) -> None:
         self._path = path
         self._parser = parser
         self._on_signals = on_signals
+        self._on_reply = on_reply
         self.offset = 0
         """Bytes dealt with."""
 
@@ -94,6 +102,9 @@ class Tail:
         return total
 
     def _tell(self, signals: list[Signal]) -> None:
+        if self._on_reply is not None:
+            for line in self._parser.replies():
+                self._on_reply(line)
         if signals:
             self._on_signals(signals)
 

@@ -17,7 +17,7 @@ import pytest
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Usage
 from aura_engine.workers import builtin
 from aura_engine.workers.base import Job, RoleSettings, Seen
-from aura_engine.workers.builtin import Builtin, protocol_of
+from aura_engine.workers.builtin import Builtin, BuiltinParser, protocol_of
 
 
 @dataclass
@@ -88,7 +88,7 @@ def agent(model, tmp_path) -> Callable[..., Ran]:
             timeout=40,
             check=False,
         )
-        parser, seen = Builtin().parser(), Seen()
+        parser, seen = BuiltinParser(), Seen()
         seen.add_all([*parser.feed(process.stdout), *parser.close()])
         record = ExitRecord(code=process.returncode, ended=1_000_000.0)
         stderr = process.stderr.decode()
