@@ -13,18 +13,33 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from aura_engine import __version__
 from aura_engine.clock import Clock, SystemClock
 from aura_engine.config.prices import priced
 from aura_engine.config.settings import Settings
 from aura_engine.core import schedule
-from aura_engine.core.commands import Answer, Command, Escalate, Kill, Pause, Resume, RetryTask, Stop, refusal
+from aura_engine.core.commands import (
+    AddTask,
+    Answer,
+    Command,
+    DropTask,
+    EditTask,
+    Kill,
+    Message,
+    Pause,
+    Resume,
+    RetryTask,
+    Stop,
+    refusal,
+)
 from aura_engine.core.ending import all_landed, checked, how_it_ends
 from aura_engine.core.events import (
     BaseTaken,
     EngineStarted,
     GoalRead,
+    MessageGiven,
     Notice,
     PlanChanged,
     QuestionAnswered,
@@ -33,7 +48,7 @@ from aura_engine.core.events import (
     TaskSettled,
 )
 from aura_engine.core.model import Role, RunStatus, TaskStatus
-from aura_engine.core.routing import backoff
+from aura_engine.core.routing import backoff, cut_off
 from aura_engine.core.text import one_line
 from aura_engine.delivering import Delivering
 from aura_engine.errors import AuraError, GitError, GoalError, RuntimeFault
@@ -42,12 +57,15 @@ from aura_engine.goal.diff import diff_text
 from aura_engine.goal.read import read_goal
 from aura_engine.goal.watch import watch_goal
 from aura_engine.goal_checks import GoalChecks
+from aura_engine.hands import Hand, Hands
 from aura_engine.journal.lock import OwnerLock
 from aura_engine.journal.store import Journal
 from aura_engine.landing import Landing
 from aura_engine.paths import RunPaths, atomic_write, remember_run
-from aura_engine.planner.draft import Rules
+from aura_engine.planner import tools
+from aura_engine.planner.draft import Draft, Refused, Rules
 from aura_engine.planner.providers.base import Provider
+from aura_engine.planner.providers.fallback import Fallback
 from aura_engine.planners_eyes import Eyes
 from aura_engine.planning import Asking, Planning
 from aura_engine.preparing import Preparation
@@ -55,7 +73,7 @@ from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
 from aura_engine.runtimes.environment import worker_env
 from aura_engine.runtimes.local import LocalRuntime
-from aura_engine.supervisor import Hand, Supervisor
+from aura_engine.supervisor import Supervisor
 from aura_engine.verdicts import ModelJudge
 from aura_engine.verify.leak import leaks, secrets_of
 from aura_engine.verify.patterns import is_deciding
@@ -81,6 +99,8 @@ class Options:
     settings: Settings
     provider: Provider
     hands: dict[Role, Hand]
+    fallbacks: dict[Role, Hand] = field(default_factory=dict[Role, Hand])
+    """Who takes over while a role's first worker is parked."""
     notes: tuple[str, ...] = ()
     """Sentences about the configuration that the person should read once."""
     clock: Clock = field(default_factory=SystemClock)
@@ -99,6 +119,8 @@ class Engine:
         self._opening: asyncio.Task[None] | None = None
         self._check_tries = 0
         self._check_trouble = ""
+        self._draining = False
+        """Nothing new is started: the engine ends once what runs has landed."""
         self._recorder: Recorder | None = None
 
     @property
@@ -110,6 +132,10 @@ class Engine:
     def wake(self) -> None:
         """Look at the state again."""
         self._woken.set()
+
+    def tell(self, text: str, *, level: Literal["info", "warning", "error"] = "info") -> None:
+        """Something the person should know."""
+        self.recorder.record(Notice(text=one_line(text, 500), level=level))
 
     def interrupt(self) -> None:
         """Stop the engine now; workers go on and are collected by the next start."""
@@ -128,6 +154,8 @@ class Engine:
             try:
                 await asyncio.to_thread(recorder.replay)
                 recorder.subscribe(self._react)
+                if isinstance(options.provider, Fallback):
+                    options.provider.say = lambda text: self.tell(text, level="warning")
                 self.on_open()
                 remember_run(
                     options.paths.run.parent, options.task_file, project=options.project, wall=options.clock.wall()
@@ -154,6 +182,7 @@ class Engine:
                 workers=options.settings.max_concurrent_tasks,
                 project=str(options.project),
                 task_file=str(options.task_file),
+                fallbacks=tuple(options.fallbacks),
             )
         )
         for note in (*options.notes, *goal.notes):
@@ -192,10 +221,24 @@ class Engine:
         if failure is not None:
             raise failure
         if not any(task.live for task in state.leaves()):
-            # Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
-            for folder in (options.paths.work, options.paths.checks, options.paths.homes):
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            await asyncio.to_thread(self._clear_scratch)
         return status
+
+    def _clear_scratch(self) -> None:
+        """Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
+
+        Those of attempts that were cut off stay: their sessions go on in them.
+        """
+        paths, state = self._options.paths, self.recorder.state
+        kept: set[Path] = set()
+        for task in state.leaves():
+            if (last := cut_off(task)) is not None and task.status in (TaskStatus.PENDING, TaskStatus.KILLED):
+                kept |= {paths.workspace(task.spec.id, last.place), paths.home(task.spec.id, last.place)}
+        for folder in (paths.work, paths.homes):
+            for entry in folder.iterdir() if folder.is_dir() else ():
+                if entry not in kept:
+                    shutil.rmtree(entry, ignore_errors=True)
+        shutil.rmtree(paths.checks, ignore_errors=True)
 
     async def _wire(self, store: GitStore, base: Base) -> Parts:
         """The rooms, each given what it needs of the others."""
@@ -210,9 +253,8 @@ class Engine:
         verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge)
         runtime = LocalRuntime()
         workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
-        supervisor = Supervisor(
-            recorder, store, options.paths, workspaces, runtime, options.hands, options.settings, self.wake
-        )
+        hands = Hands(options.hands, options.fallbacks)
+        supervisor = Supervisor(recorder, store, options.paths, workspaces, runtime, hands, options.settings, self.wake)
         landing = supervisor.landing = Landing(recorder, store, verifier, supervisor.end, self.wake)
         for task in state.leaves():
             if task.status is TaskStatus.COMPLETED:
@@ -333,10 +375,11 @@ class Engine:
         now = self.recorder.clock.wall()
         if self._opening is not None and not self._opening.done():
             return None
-        for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
-            parts.supervisor.start(start, group)
+        if not self._draining:
+            for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
+                parts.supervisor.start(start, group)
         soon = schedule.soon(state, settings.max_concurrent_tasks)
-        parts.workspaces.ahead(soon, group)
+        parts.workspaces.ahead([i for i in soon if cut_off(state.tasks[i]) is None], group)
         parts.landing.release()
         quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
         quiet = quiet and not any(task.live for task in state.leaves())  # one whose work is just being taken
@@ -346,8 +389,11 @@ class Engine:
                 return RunStatus.FAILED, f"the goal checks could not be run: {self._check_trouble}"
             self._checking = group.create_task(self._check_goal(), name="goal checks")
             return None
+        if self._draining and not (state.busy or state.verifying or parts.landing.busy):
+            self.interrupt()
+            return None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
-        waits = [until for until, _ in state.parked.values() if state.ready and (until is None or until > now)]
+        waits = schedule.waits(state, now) if state.ready else []
         if parts.planning.consider(group, quiet=quiet and not waits) or not quiet or state.paused:
             return None
         if any(until is not None for until in waits):
@@ -407,22 +453,77 @@ class Engine:
         refused = refusal(recorder.state, command)
         if refused:
             return refused
-        task = getattr(command, "task", "")
-        if not isinstance(command, Answer):
-            text = command.instructions if isinstance(command, RetryTask) else ""
-            recorder.record(Requested(command=command.kind, task=task, text=text, actor=command.actor))
         match command:
-            case Kill():
-                stopping = self._parts.supervisor.stop(command.task, "stopped by you")
-                if not stopping and recorder.state.tasks[command.task].live is None:
-                    settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
-                    recorder.record(settled)
             case Answer():
                 recorder.record(QuestionAnswered(id=command.question, answer=command.answer))
+            case Message():
+                self._message(command)
+            case AddTask() | EditTask() | DropTask():
+                return self._replan(command)
+            case _:
+                text = command.instructions if isinstance(command, RetryTask) else ""
+                task = getattr(command, "task", "")
+                recorder.record(Requested(command=command.kind, task=task, text=text, actor=command.actor))
+                self._carry_out(command)
+        self.wake()
+        return ""
+
+    def _carry_out(self, command: Command) -> None:
+        """What a request sets in motion beyond the state that it changes."""
+        state, supervisor = self.recorder.state, self._parts.supervisor
+        match command:
+            case Kill():
+                stopping = supervisor.stop(command.task, "stopped by you")
+                if not stopping and state.tasks[command.task].live is None:
+                    settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
+                    self.recorder.record(settled)
+            case Pause() | Resume() if command.task:
+                supervisor.freeze(command.task)
+            case Stop(drain=True):
+                self._draining = True
             case Stop():
                 self.interrupt()
-            case Pause() | Resume() | Escalate() | RetryTask():
+            case _:
                 pass
+
+    def _message(self, command: Message) -> None:
+        live = self.recorder.state.tasks[command.task].live
+        injected = self._parts.supervisor.message(command.task, command.text)
+        given = MessageGiven(
+            task=command.task,
+            n=live.n if live else 0,
+            text=command.text,
+            injected=injected,
+            actor=command.actor,
+        )
+        self.recorder.record(given)
+
+    def _replan(self, command: AddTask | EditTask | DropTask) -> str:
+        """The person's own hand on the plan, held to the same rules as the planner's; why not, or ""."""
+        draft = Draft(self.recorder.state, self._parts.planning.rules, by_person=True)
+        try:
+            match command:
+                case AddTask():
+                    task = tools.TaskArgs(
+                        key="new",
+                        title=command.title,
+                        instructions=command.instructions,
+                        needs=list(command.needs),
+                        checks=list(command.checks),
+                        difficulty=command.difficulty,
+                    )
+                    done = draft.add_tasks(tools.AddTasks(parent=command.parent, tasks=[task]))
+                    done = f"{draft.keys['new']} {done.partition(':')[0]}"
+                case EditTask():
+                    change = command.model_dump(exclude={"kind", "actor", "task"}, exclude_none=True)
+                    done = draft.change_task(tools.ChangeTask(id=command.task, **change))
+                case DropTask():
+                    done = draft.archive_tasks(tools.ArchiveTasks(ids=[command.task], reason="dropped by you"))
+        except Refused as error:
+            return str(error)
+        event = draft.event(f"{done} by you", 0, told=False)
+        if event is not None:
+            self.recorder.record(event)
         self.wake()
         return ""
 

@@ -184,6 +184,16 @@ def atomic_write(path: Path, content: str | bytes, *, durable: bool = True) -> N
         _sync_dir(path.parent)
 
 
+def tail_of(path: Path, limit: int = 8_000) -> str:
+    """The last `limit` bytes of a file as text; empty when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - limit))
+            return stream.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def _sync_dir(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:

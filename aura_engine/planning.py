@@ -104,6 +104,11 @@ class Planning:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def rules(self) -> Rules:
+        """What a plan is held to, whoever makes it."""
+        return self._asking.rules
+
+    @property
     def busy(self) -> bool:
         """A conversation is under way."""
         return self._task is not None and not self._task.done()

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from aura_engine.core.events import AttemptEnded, AttemptStarted, WorkerEnded
-from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome
+from aura_engine.core.events import AttemptEnded, AttemptStarted
+from aura_engine.core.model import ExitRecord, Outcome
 from aura_engine.core.state import Attempt, Task
 from aura_engine.paths import RunPaths
 from aura_engine.recorder import Recorder
@@ -46,11 +46,10 @@ async def _take_up(
     here = await runtime.adopt(paths.attempt(task_id, n))
     if here is None:
         reason = "the engine died before its worker ran" if attempt.process is None else "its worker is gone"
-        if attempt.process is not None and paths.workspace(task_id, n).exists():
-            # It ran, and vanished together with its shim (a reboot): what it made is kept and handed over.
-            ending = Ending(kind=EndKind.CRASHED, detail=reason)
-            recorder.record(WorkerEnded(task=task_id, n=n, ending=ending, exit=ExitRecord(error=reason)))
-            group.create_task(supervisor.collect(task_id, n), name=f"collect {task_id}#{n}")
+        if attempt.process is not None and paths.workspace(task_id, attempt.place).exists():
+            # It ran, and vanished together with its shim (a reboot): what it made is kept, its session goes on.
+            record = ExitRecord(error=reason)
+            group.create_task(supervisor.collect_exited(task_id, n, record, lost=reason), name=f"collect {task_id}#{n}")
             return "lost"
         recorder.record(AttemptEnded(task=task_id, n=n, outcome=Outcome.INTERRUPTED, reason=reason))
         return "lost"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,21 +13,15 @@ from typing import TextIO
 from aura_engine.cli.view import View
 from aura_engine.clock import SystemClock
 from aura_engine.config.load import load_settings
-from aura_engine.config.roles import roles_of
-from aura_engine.config.settings import Settings
 from aura_engine.core.events import decode
-from aura_engine.core.model import Role, RunStatus
+from aura_engine.core.model import RunStatus
 from aura_engine.engine import Engine, Options
-from aura_engine.errors import ConfigError
 from aura_engine.goal.blocks import parse_goal
 from aura_engine.goal.read import read_goal
+from aura_engine.hands import hire, planner_of
 from aura_engine.paths import RunPaths, data_dir
-from aura_engine.planner.providers.base import ProviderSettings, make_provider
 from aura_engine.recorder import Subscriber
 from aura_engine.report.writer import Projections
-from aura_engine.supervisor import Hand
-from aura_engine.workers.base import RoleSettings
-from aura_engine.workers.table import find_program, make_backend
 from aura_engine.workspace.git import require_git
 
 EXIT = {
@@ -56,9 +49,9 @@ def run_goal(
     config = Path(arguments.config).expanduser() if arguments.config else None
     loaded = load_settings(flags=flags, environ=environ, project=project, config_file=config)
     settings = loaded.settings
-    api = settings.planner()
+    settings.planner()  # whatever is missing is said before anything is looked for
     asyncio.run(require_git())
-    hands, notes = hands_of(settings)
+    hired = hire(settings, environ)
     paths = RunPaths.of(data_dir(project, settings.data_dir or None), task_file)
     paths.ensure(project)
     logging.basicConfig(
@@ -69,9 +62,10 @@ def run_goal(
         task_file=task_file.resolve(),
         paths=paths,
         settings=settings,
-        provider=make_provider(ProviderSettings(api.protocol, api.api_key, api.base_url, api.model)),
-        hands=hands,
-        notes=(*loaded.notes, *notes),
+        provider=planner_of(settings),
+        hands=hired.first,
+        fallbacks=hired.second,
+        notes=(*loaded.notes, *hired.notes),
     )
     status = asyncio.run(_play(options, as_json=arguments.json, out=out, beside=beside))
     return EXIT.get(status, 1)
@@ -99,27 +93,3 @@ async def _play(options: Options, *, as_json: bool, out: TextIO, beside: Subscri
         return await engine.run()
     finally:
         await projections.aclose()
-
-
-def hands_of(settings: Settings) -> tuple[dict[Role, Hand], list[str]]:
-    """The roles in use with their backends, each program found. ConfigError, MissingProgram."""
-    if settings.workers_in_docker:
-        raise ConfigError(
-            "AURA_WORKERS_IN_DOCKER is on, but workers in Docker are not built yet.", cure="Give --no-docker."
-        )
-    hands: dict[Role, Hand] = {}
-    notes: list[str] = []
-    for role, chosen in roles_of(settings).items():
-        backend = make_backend(chosen.backend)
-        wanted = RoleSettings(
-            backend=chosen.backend,
-            api_key=chosen.api_key,
-            base_url=chosen.base_url,
-            model=chosen.model,
-            program=chosen.program,
-            protocol=chosen.protocol,
-            max_turns=chosen.max_turns,
-        )
-        hands[role] = Hand(role, backend, find_program(backend, wanted, os.environ))
-        notes += [chosen.note] if chosen.note else []
-    return hands, notes

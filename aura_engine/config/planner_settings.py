@@ -41,6 +41,12 @@ class PlannerSettings(Group):
     api_provider: Provider = setting(
         "", "`anthropic`, `openai` or `deepseek` (its Anthropic-compatible endpoint)", shown="by address"
     )
+    api_fallback_key: Key = setting(
+        "", "key of the model that plans while the first is limited or out of credit", secret=True
+    )
+    api_fallback_base_url: Url = setting("", "its address", shown="AURA_API_BASE_URL")
+    api_fallback_model: str = setting("", "its model", shown="nobody takes over")
+    api_fallback_provider: Provider = setting("", "its provider", shown="by address")
     api_max_tokens: int = setting(4096, "longest answer of the planner, in tokens", ge=256, le=1_000_000)
     api_timeout: Seconds = setting(300.0, "limit for one call of the planner", shown="300 s")
     search_api_key: Key = setting("", "Tavily key; without it the planner has no web search", secret=True)
@@ -71,6 +77,27 @@ class PlannerSettings(Group):
             max_tokens=self.api_max_tokens,
             timeout=self.api_timeout,
         )
+
+    def second_planner(self) -> PlannerApi | None:
+        """The endpoint that takes over while the planner's own is limited or out of credit; None unless one is set."""
+        if not (self.api_fallback_model or self.api_fallback_base_url or self.api_fallback_key):
+            return None
+        elsewhere = bool(self.api_fallback_base_url or self.api_fallback_provider)
+        second = self.model_copy(
+            update={
+                # A key goes with its address.
+                "api_key": self.api_fallback_key or ("" if elsewhere else self.api_key),
+                "api_base_url": self.api_fallback_base_url or ("" if elsewhere else self.api_base_url),
+                "api_model": self.api_fallback_model,
+                "api_provider": self.api_fallback_provider or ("" if elsewhere else self.api_provider),
+            }
+        )
+        try:
+            return second.planner()
+        except ConfigError as error:
+            raise ConfigError(
+                f"The planner's fallback: {error}", cure="Set AURA_API_FALLBACK_KEY and AURA_API_FALLBACK_MODEL."
+            ) from None
 
 
 def protocol_of(base_url: str) -> Literal["anthropic", "openai"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from aura_engine.config.planner_settings import protocol_of
 from aura_engine.config.settings import Settings
@@ -24,6 +24,8 @@ class RoleSettings:
     """What `base_url` speaks; empty without one."""
     program: str
     """Path of the worker's program; empty: looked up on PATH."""
+    command: str
+    """The command line of the backends `command` and `acp`."""
     max_turns: int
     note: str = ""
     """A sentence for the person when something was taken from elsewhere."""
@@ -48,8 +50,24 @@ def resolve_role(settings: Settings, role: Role) -> RoleSettings:
     """
     own, other = _written(settings, role), _written(settings, Role.FLASH if role is Role.PRO else Role.PRO)
     note = ""
-    if not own.backend and any((other.backend, other.api_key, other.base_url, other.model)):
+    if not own.backend and other.anything:
         own, note = _lent(own, other)
+    return _filled(settings, role, own, note)
+
+
+def resolve_fallback(settings: Settings, role: Role) -> RoleSettings | None:
+    """The role's second worker, which takes over while the first is parked; None unless one is set."""
+    own = _written(settings, role, "_fallback")
+    if not own.anything:
+        return None
+    if not own.backend:
+        first = resolve_role(settings, role)
+        before = _Written(own.name, first.backend, first.api_key, first.base_url, first.model, first.command)
+        own, _ = _lent(own, before)
+    return _filled(settings, role, own, "")
+
+
+def _filled(settings: Settings, role: Role, own: _Written, note: str) -> RoleSettings:
     backend: Backend = own.backend or settings.layer2_backend or "claude"
     filled = RoleSettings(
         role=role,
@@ -59,6 +77,7 @@ def resolve_role(settings: Settings, role: Role) -> RoleSettings:
         model=own.model,
         protocol="",
         program=str(getattr(settings, f"{backend.replace('_', '')}_bin", "")),
+        command=own.command,
         max_turns=settings.max_turns,
         note=note,
     )
@@ -77,14 +96,27 @@ class _Written:
     api_key: str
     base_url: str
     model: str
+    command: str
+
+    @property
+    def anything(self) -> bool:
+        """The person set something of it."""
+        return any((self.backend, self.api_key, self.base_url, self.model))
 
 
-def _written(settings: Settings, role: Role) -> _Written:
-    if role is Role.PRO:
-        pro = settings
-        return _Written("Pro", pro.pro_backend, pro.pro_api_key, pro.pro_base_url, pro.pro_model)
-    flash = settings
-    return _Written("Flash", flash.flash_backend, flash.flash_api_key, flash.flash_base_url, flash.flash_model)
+def _written(settings: Settings, role: Role, which: str = "") -> _Written:
+    def field(name: str) -> Any:
+        return getattr(settings, f"{role}{name}")
+
+    backend = field(f"{which}_backend")
+    return _Written(
+        name=role.value.capitalize(),
+        backend=backend,
+        api_key=field(f"{which}_api_key"),
+        base_url=field(f"{which}_base_url"),
+        model=field(f"{which}_model"),
+        command=field("_acp_command" if backend == "acp" else "_command"),
+    )
 
 
 def _lent(own: _Written, other: _Written) -> tuple[_Written, str]:
@@ -95,6 +127,7 @@ def _lent(own: _Written, other: _Written) -> tuple[_Written, str]:
         api_key=own.api_key or ("" if own.base_url else other.api_key),
         base_url=own.base_url or ("" if own.api_key else other.base_url),
         model=own.model or other.model,
+        command=own.command or other.command,
     )
     if not any((own.api_key, own.base_url, own.model)):
         return filled, f"{own.name} is not configured: it takes the settings of {other.name}."

@@ -30,6 +30,24 @@ class WorkerSettings(Group):
     flash_api_key: Key = setting("", "its key", secret=True)
     flash_base_url: Url = setting("", "its API's address")
     flash_model: str = setting("", "its model")
+
+    pro_fallback_backend: BackendChoice = setting(
+        "", "worker program that takes over while Pro's is parked or out of credit", shown="nobody takes over"
+    )
+    pro_fallback_api_key: Key = setting("", "its key", secret=True)
+    pro_fallback_base_url: Url = setting("", "its API's address")
+    pro_fallback_model: str = setting("", "its model; alone: the same program with another model")
+    flash_fallback_backend: BackendChoice = setting(
+        "", "worker program that takes over while Flash's is parked or out of credit", shown="nobody takes over"
+    )
+    flash_fallback_api_key: Key = setting("", "its key", secret=True)
+    flash_fallback_base_url: Url = setting("", "its API's address")
+    flash_fallback_model: str = setting("", "its model; alone: the same program with another model")
+
+    pro_command: str = setting("", "command line of the Pro role's backend `command`; the prompt is its standard input")
+    flash_command: str = setting("", "the same for Flash")
+    pro_acp_command: str = setting("", "command line of the Pro role's backend `acp`, such as `qwen --acp`")
+    flash_acp_command: str = setting("", "the same for Flash")
     layer2_backend: BackendChoice = setting("", "older form: worker program of both roles", shown="claude")
 
     claude_bin: str = setting("", "path of the `claude` program", shown="on PATH")
@@ -37,7 +55,6 @@ class WorkerSettings(Group):
     codex_bin: str = setting("", "path of the `codex` program", shown="on PATH")
     dscode_bin: str = setting("", "path of the `ds_code` program", shown="on PATH")
     opencode_bin: str = setting("", "path of the `opencode` program", shown="on PATH")
-    acp_bin: str = setting("", "path of the program that speaks the Agent Client Protocol")
 
     deepseek_api_key: Key = setting("", "key for `ds_code` where the role has none", secret=True)
     dscode_base_url: Url = setting("", "address for `ds_code` where the role has none")

@@ -6,21 +6,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from aura_engine.core.model import Frozen, TaskStatus
+from aura_engine.core.model import Check, Difficulty, Frozen, TaskStatus
 from aura_engine.core.state import RunState
 
 
 class Pause(Frozen):
-    """Start nothing new; running workers go on."""
+    """Start nothing new, running workers go on; or, with a task, freeze its worker and start no other for it."""
 
     kind: Literal["pause"] = "pause"
+    task: str = ""
     actor: str = "person"
 
 
 class Resume(Frozen):
-    """Undo a pause."""
+    """Undo a pause, of the run or of a task."""
 
     kind: Literal["resume"] = "resume"
+    task: str = ""
     actor: str = "person"
 
 
@@ -58,39 +60,96 @@ class Answer(Frozen):
     actor: str = "person"
 
 
+class Message(Frozen):
+    """Tell a worker something: now where its program can be told, else with its next attempt."""
+
+    kind: Literal["message"] = "message"
+    task: str
+    text: str = Field(min_length=1, max_length=20_000)
+    actor: str = "person"
+
+
+class Wake(Frozen):
+    """Do not wait any longer: ask the planner and start workers again now, whatever limit they waited for."""
+
+    kind: Literal["wake"] = "wake"
+    actor: str = "person"
+
+
+class AddTask(Frozen):
+    """A task of the person's own. Without checks the planner is asked for one that proves it."""
+
+    kind: Literal["add"] = "add"
+    title: str = Field(min_length=1, max_length=200)
+    instructions: str = Field(default="", max_length=20_000)
+    parent: str = ""
+    needs: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    difficulty: Difficulty = Difficulty.NORMAL
+    actor: str = "person"
+
+
+class EditTask(Frozen):
+    """Change a task that has not landed; None leaves a field as it is. A running worker goes on with the old words."""
+
+    kind: Literal["edit"] = "edit"
+    task: str
+    instructions: str | None = Field(default=None, max_length=20_000)
+    needs: tuple[str, ...] | None = None
+    difficulty: Difficulty | None = None
+    actor: str = "person"
+
+
+class DropTask(Frozen):
+    """A task, or a group with all below it, is no longer wanted; a running worker is stopped."""
+
+    kind: Literal["drop"] = "drop"
+    task: str
+    actor: str = "person"
+
+
 class Stop(Frozen):
-    """End the engine now; workers go on and are collected by the next start."""
+    """End the engine: now (workers go on and are collected by the next start), or once the running workers are done."""
 
     kind: Literal["stop"] = "stop"
+    drain: bool = False
     actor: str = "person"
 
 
 Command = Annotated[
-    Pause | Resume | Kill | Escalate | RetryTask | Answer | Stop,
+    Pause | Resume | Kill | Escalate | RetryTask | Answer | Message | Wake | AddTask | EditTask | DropTask | Stop,
     Field(discriminator="kind"),
 ]
+
+_OVER = (TaskStatus.COMPLETED, TaskStatus.ARCHIVED)
 
 
 def refusal(state: RunState, command: Command) -> str:
     """Why a command cannot be taken now, in a sentence; empty when it can."""
-    task_id = getattr(command, "task", None)
-    if task_id is not None and (task_id not in state.tasks or state.tasks[task_id].spec.group):
+    of_run = not hasattr(command, "task") or (isinstance(command, Pause | Resume) and not command.task)
+    task_id = "" if of_run else str(getattr(command, "task", ""))
+    task = state.tasks.get(task_id)
+    if not of_run and (task is None or (task.spec.group and not isinstance(command, DropTask | EditTask))):
         return f"there is no task “{task_id}” that runs"
-    status = state.tasks[task_id].status if task_id else None
+    status = task.status if task else None
     match command:
         case Kill() if status not in (TaskStatus.IN_PROGRESS, TaskStatus.PENDING, TaskStatus.BLOCKED):
             return f"{task_id} is {status}: there is nothing to stop"
         case RetryTask() if status not in (TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED):
             return f"{task_id} is {status}: only failed, blocked or killed tasks can be retried"
-        case Escalate() if status in (TaskStatus.COMPLETED, TaskStatus.ARCHIVED):
+        case Escalate() | Message() | Pause() | EditTask() | DropTask() if status in _OVER:
             return f"{task_id} is {status}"
+        case Pause() if task and task.paused_at:
+            return f"{task_id} is paused already"
+        case Resume() if task and not task.paused_at:
+            return f"{task_id} is not paused"
         case Answer() if command.question not in state.questions:
             return f"there is no question {command.question}"
         case Answer() if state.questions[command.question].answer is not None:
             return f"the question {command.question} was answered already"
-        case Pause() if state.paused:
+        case Pause() if not task and state.paused:
             return "the run is paused already"
-        case Resume() if not state.paused:
+        case Resume() if not task and not state.paused:
             return "the run is not paused"
         case _:
             return ""

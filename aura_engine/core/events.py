@@ -41,6 +41,8 @@ class EngineStarted(Frozen):
     workers: int = 0
     project: str = ""
     task_file: str = ""
+    fallbacks: tuple[Role, ...] = ()
+    """Roles with a second worker that takes over while the first one is parked."""
 
 
 class Notice(Frozen):
@@ -171,6 +173,11 @@ class AttemptStarting(Frozen):
     base: str
     """Commit of the line that the workspace was made from."""
     session: str = ""
+    """The program's session; with `place` the earlier attempt's, which goes on."""
+    fallback: bool = False
+    """Run by the role's second worker."""
+    place: int = 0
+    """The earlier attempt whose workspace, HOME and session it goes on in; 0: it has its own."""
 
 
 class AttemptStarted(Frozen):
@@ -286,6 +293,20 @@ class RoleParked(Frozen):
     role: Role
     until: float | None
     reason: str
+    fallback: bool = False
+    """It is the role's second worker that is parked."""
+
+
+class MessageGiven(Frozen):
+    """A person's message to a worker: brought to it while it ran, or kept for its next attempt."""
+
+    kind: Literal["message_given"] = "message_given"
+    task: str
+    n: int
+    """The attempt that ran then; 0 for none."""
+    text: str
+    injected: bool
+    actor: str = "person"
 
 
 class GoalChecked(Frozen):
@@ -342,6 +363,7 @@ Event = Annotated[
     | TaskSettled
     | TaskDelayed
     | RoleParked
+    | MessageGiven
     | GoalChecked
     | Requested
     | RunEnded,

@@ -113,7 +113,8 @@ def _engine_started(state: RunState, e: ev.EngineStarted, time: float) -> None:
         state.answered = {key for key in state.answered if key.startswith(("goal_", "unproven", "question"))}
     state.status, state.ended_reason = RunStatus.RUNNING, ""
     state.started_at = state.started_at or time
-    state.parked = {}
+    state.parked, state.parked_fallbacks = {}, {}
+    state.fallbacks = frozenset(e.fallbacks)
     state.planner_failure, state.planner_failures = None, 0
 
 
@@ -179,7 +180,7 @@ def _plan_changed(state: RunState, e: ev.PlanChanged, time: float) -> None:
         state.declared = ""
     for change in e.change:
         task = state.tasks[change.id]
-        task.spec = apply_change(task.spec, change)
+        task.spec, task.changed = apply_change(task.spec, change), len(task.attempts)
     for task_id in e.archive:
         _move(state, state.tasks[task_id], TaskStatus.ARCHIVED, e.reason)
     for retry in e.retry:
@@ -213,7 +214,10 @@ def _attempt_starting(state: RunState, e: ev.AttemptStarting, time: float) -> No
         raise ValueError(f"{e.task}: a second live attempt")
     _move(state, task, TaskStatus.IN_PROGRESS)
     state.busy.add(e.task)
-    task.attempts.append(Attempt(e.n, e.role, e.backend, e.base, e.session, time))
+    attempt = Attempt(e.n, e.role, e.backend, e.base, e.session, time, e.fallback, e.place or e.n)
+    attempt.messages = tuple(task.messages)
+    task.attempts.append(attempt)
+    task.messages.clear()
     task.forced_role = None
 
 
@@ -294,7 +298,12 @@ def _task_delayed(state: RunState, e: ev.TaskDelayed, time: float) -> None:
 
 
 def _role_parked(state: RunState, e: ev.RoleParked, time: float) -> None:
-    state.parked[e.role] = (e.until, e.reason)
+    (state.parked_fallbacks if e.fallback else state.parked)[e.role] = (e.until, e.reason)
+
+
+def _message_given(state: RunState, e: ev.MessageGiven, time: float) -> None:
+    if not e.injected:
+        state.tasks[e.task].messages.append(e.text)
 
 
 def _goal_checked(state: RunState, e: ev.GoalChecked, time: float) -> None:
@@ -309,6 +318,13 @@ def _requested(state: RunState, e: ev.Requested, time: float) -> None:
         state.paused = True
     elif e.command == "resume" and not e.task:
         state.paused = False
+    elif e.command == "pause" and task:
+        task.paused_at = task.paused_at or time
+    elif e.command == "resume" and task:
+        _unpause(task, time)
+    elif e.command == "wake":
+        state.planner_failure, state.planner_failures = None, 0
+        state.parked, state.parked_fallbacks = {}, {}
     elif e.command == "probe_asked" and task:
         task.probe_asked = True
     elif e.command == "kill" and task:
@@ -319,6 +335,12 @@ def _requested(state: RunState, e: ev.Requested, time: float) -> None:
         task.extra, task.since, task.not_before = e.text, len(task.attempts), 0.0
         if task.status in _RETRIABLE:
             _move(state, task, TaskStatus.PENDING, "retry asked for")
+
+
+def _unpause(task: Task, time: float) -> None:
+    if task.paused_at and task.live is not None:
+        task.live.idle += max(0.0, time - max(task.paused_at, task.live.started))
+    task.paused_at = 0.0
 
 
 def _run_ended(state: RunState, e: ev.RunEnded, time: float) -> None:
@@ -353,6 +375,7 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     ev.TaskSettled: _task_settled,
     ev.TaskDelayed: _task_delayed,
     ev.RoleParked: _role_parked,
+    ev.MessageGiven: _message_given,
     ev.GoalChecked: _goal_checked,
     ev.Requested: _requested,
     ev.RunEnded: _run_ended,

@@ -406,6 +406,8 @@ class EndKind(StrEnum):
     KILLED = "killed"
     HUNG = "hung"
     LOOPING = "looping"
+    LOST = "lost"
+    """Its processes vanished without a word, as after a reboot."""
 
 
 class Ending(Frozen):

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from aura_engine.core.model import Difficulty, EndKind, Outcome, Role, WorkerMode
-from aura_engine.core.state import Task
+from aura_engine.core.state import Attempt, Task
 
 FLASH_TRIES = 2
 """Capability failures on Flash before a mode that may escalate goes to Pro: one retry with the hand-over note."""
@@ -26,11 +26,14 @@ OUTCOME_OF: dict[EndKind, Outcome] = {
     EndKind.OUT_OF_TIME: Outcome.BUDGET,
     EndKind.CONTEXT_OVERFLOW: Outcome.RESOURCE,
     EndKind.KILLED: Outcome.INTERRUPTED,
+    EndKind.LOST: Outcome.INTERRUPTED,
 }
 """What a worker's ending means before its work was looked at; every other kind is `infrastructure`."""
 
 ROLE_WIDE = frozenset({EndKind.RATE_LIMIT, EndKind.OVERLOADED, EndKind.UNREACHABLE})
 NEEDS_PERSON = frozenset({EndKind.CREDENTIALS, EndKind.MONEY, EndKind.MISSING_CLI})
+CUT_OFF = ROLE_WIDE | {EndKind.CREDENTIALS, EndKind.MONEY, EndKind.KILLED, EndKind.LOST}
+"""Endings that say nothing about the work: the next attempt goes on in the same session, where the program can."""
 
 
 def outcome_of(kind: EndKind) -> Outcome:
@@ -72,6 +75,15 @@ def role_for(task: Task, mode: WorkerMode) -> Role:
     return Role.PRO if escalated or gave_up or len(failed) >= FLASH_TRIES else Role.FLASH
 
 
+def cut_off(task: Task) -> Attempt | None:
+    """The last attempt, if it was broken off in mid-work and the task is still worded as it was: it can be resumed."""
+    last = task.attempts[-1] if task.attempts else None
+    if last is None or last.live or last.ending is None or not last.ending.session or last.n <= task.changed:
+        return None
+    judged = last.outcome not in (Outcome.INFRASTRUCTURE, Outcome.INTERRUPTED)
+    return None if judged or last.ending.kind not in CUT_OFF else last
+
+
 def must_run_alone(task: Task) -> bool:
     """After two conflicts nothing else may move the head under a task."""
     return sum(a.outcome is Outcome.CONFLICT for a in task.counted) >= CONFLICTS_BEFORE_ALONE
@@ -83,7 +95,7 @@ def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
     outcome, reason = attempt.outcome, attempt.why
     kind = attempt.ending.kind if attempt.ending else EndKind.CRASHED
     if outcome is Outcome.INTERRUPTED:
-        return Next(Step.WAIT, reason)
+        return Next(Step.RETRY if kind is EndKind.LOST else Step.WAIT, reason)
     if outcome is Outcome.CONFLICT:
         if sum(a.outcome is Outcome.CONFLICT for a in task.counted) > CONFLICTS_BEFORE_ALONE + per_role:
             return Next(Step.PLANNER, f"its work conflicts with the head again and again: {reason}")
@@ -105,7 +117,9 @@ def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
 def _after_infrastructure(task: Task, kind: EndKind, reason: str) -> Next:
     if kind in NEEDS_PERSON:
         return Next(Step.PERSON, reason, park=True)
-    row = list(takewhile(lambda a: a.outcome is Outcome.INFRASTRUCTURE, reversed(task.counted)))
+    row = takewhile(lambda a: a.outcome is Outcome.INFRASTRUCTURE, reversed(task.counted))
+    last = task.attempts[-1]
+    row = [a for a in row if (a.role, a.fallback) == (last.role, last.fallback)]
     streak = len(row)
     if kind in ROLE_WIDE:
         if streak >= INFRASTRUCTURE_TRIES:

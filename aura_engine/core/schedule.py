@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from aura_engine.core.model import Role, TaskStatus, WorkerMode
 from aura_engine.core.plan import id_key
 from aura_engine.core.routing import must_run_alone, role_for
 from aura_engine.core.state import RunState
+
+Parked = tuple[float | None, str]
+"""Until when (wall time; None: until a person acts), and why."""
 
 
 class Start(NamedTuple):
@@ -16,12 +19,33 @@ class Start(NamedTuple):
 
     task: str
     role: Role
+    fallback: bool = False
+    """By the role's second worker, since the first is parked."""
 
 
-def parked(state: RunState, role: Role, now: float) -> bool:
-    """True while no attempt of the role may start."""
-    until = state.parked.get(role)
+def parked(state: RunState, role: Role, now: float) -> list[Parked]:
+    """What keeps the role from starting anything: each of its workers is parked. Empty when one may start."""
+    first = state.parked.get(role)
+    if not _holds(first, now):
+        return []
+    second = state.parked_fallbacks.get(role)
+    if role not in state.fallbacks:
+        return [first]
+    return [first, second] if _holds(second, now) else []
+
+
+def _holds(until: Parked | None, now: float) -> TypeGuard[Parked]:
     return until is not None and (until[0] is None or until[0] > now)
+
+
+def waits(state: RunState, now: float) -> list[float | None]:
+    """For each role that may start nothing: until when (wall time), None where a person has to act first."""
+    found: list[float | None] = []
+    for role in state.parked:
+        if holds := parked(state, role, now):
+            known = [until for until, _ in holds if until is not None]
+            found.append(min(known) if known else None)
+    return found
 
 
 def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list[Start]:
@@ -38,16 +62,17 @@ def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list
     asked = bool(state.open_questions())
     for task_id in sorted(state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item))):
         task = state.tasks[task_id]
-        if task.not_before > now or (asked and state.blocked_by_question(task_id)):
+        if task.not_before > now or task.paused_at or (asked and state.blocked_by_question(task_id)):
             continue
         role = role_for(task, mode)
         if parked(state, role, now):
             continue
+        start = Start(task_id, role, fallback=_holds(state.parked.get(role), now))
         if must_run_alone(task):
             if state.busy or state.verifying or chosen:
                 continue
-            return [Start(task_id, role)]
-        chosen.append(Start(task_id, role))
+            return [start]
+        chosen.append(start)
         if len(chosen) == free:
             break
     return chosen
@@ -56,7 +81,8 @@ def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list
 def next_moment(state: RunState, now: float) -> float | None:
     """Wall time at which something that waits for a time may start; None when nothing does."""
     moments = [state.tasks[task_id].not_before for task_id in state.ready]
-    moments += [until for until, _ in state.parked.values() if until is not None]
+    both = (*state.parked.values(), *state.parked_fallbacks.values())
+    moments += [until for until, _ in both if until is not None]
     if state.planner_failure and state.planner_failure[2]:
         moments.append(state.planner_failure[2])
     return min((moment for moment in moments if moment > now), default=None)
@@ -73,9 +99,11 @@ def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: f
         return f"needs {', '.join(unmet[:3])}" + (" …" if len(unmet) > 3 else "")
     if state.paused:
         return "the run is paused"
-    for role, (until, reason) in state.parked.items():
-        if until is None or until > now:
-            return f"{names.get(role, role)}: {reason}"
+    if task.paused_at:
+        return "paused by you"
+    role = role_for(task, WorkerMode(state.mode) if state.mode else WorkerMode.AUTO)
+    if holds := parked(state, role, now):
+        return f"{names.get(role, role)}: {holds[-1][1]}"
     if task.not_before > now:
         return f"next try in {task.not_before - now:.0f} s"
     return "a question to you" if state.blocked_by_question(task_id) else ""

@@ -46,6 +46,13 @@ class Attempt:
     base: str
     session: str
     started: float
+    fallback: bool = False
+    place: int = 0
+    """The attempt whose workspace and HOME it works in: itself, or an earlier one whose session it goes on with."""
+    messages: tuple[str, ...] = ()
+    """A person's messages that it was given with its prompt."""
+    idle: float = 0.0
+    """Seconds that it was paused: they do not count as work."""
     process: ProcessRecord | None = None
     ending: Ending | None = None
     ended: float | None = None
@@ -66,6 +73,11 @@ class Attempt:
         """No terminal event yet (`landed` or `attempt_ended`)."""
         return self.outcome is None
 
+    @property
+    def resumed(self) -> bool:
+        """It went on with an earlier attempt's session."""
+        return self.place != self.n
+
 
 @dataclass(slots=True)
 class Task:
@@ -80,6 +92,12 @@ class Task:
     not_before: float = 0.0
     since: int = 0
     """Attempts up to this number no longer count against the caps (a retry was ordered after them)."""
+    changed: int = 0
+    """Attempts up to this number worked on an older wording of the task."""
+    messages: list[str] = field(default_factory=list[str])
+    """A person's messages for the next attempt."""
+    paused_at: float = 0.0
+    """Wall time since which a person keeps it from running; 0: nobody does."""
     receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
     """Latest receipt by check name."""
     reason: str = ""
@@ -175,6 +193,10 @@ class RunState:
     place: str = ""
     take: str = ""
     parked: dict[Role, tuple[float | None, str]] = field(default_factory=dict[Role, tuple[float | None, str]])
+    """Role → (wall time until which its worker starts nothing, None for until a person acts; why)."""
+    parked_fallbacks: dict[Role, tuple[float | None, str]] = field(default_factory=dict[Role, tuple[float | None, str]])
+    fallbacks: frozenset[Role] = frozenset()
+    """Roles that have a second worker."""
     questions: dict[str, Question] = field(default_factory=dict[str, Question])
     goal_receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])
     goal_seen_red: set[str] = field(default_factory=set[str])

@@ -50,6 +50,8 @@ class Draft:
     """The person was asked something that the whole plan waits for."""
     keys: dict[str, str] = field(default_factory=dict[str, str])
     """The planner's labels → minted ids."""
+    by_person: bool = False
+    """The person's own hand on the plan: their checks are law, and a task of theirs may have none."""
 
     def __post_init__(self) -> None:
         self._mint = IdMint(self.state.batch, set(self.state.tasks))
@@ -131,7 +133,7 @@ class Draft:
             raise Refused(f"check “{check.name}”: only the person may set reproduce = false")
         if staged and check.name in staged and staged[check.name].hash != check.hash:
             raise Refused(f"two goal checks are named “{check.name}”")
-        return check.model_copy(update={"person": False})
+        return check.model_copy(update={"person": self.by_person})
 
     def add_goal_check(self, args: tools.AddGoalCheck) -> str:
         """One more goal check."""
@@ -190,7 +192,7 @@ class Draft:
             raise Refused(f"task “{item.key}”: two checks have the same name")
         if item.tasks and (checks or by_name):
             raise Refused(f"“{item.key}” is a group: give the checks to its tasks, or to the goal")
-        if not item.tasks and not checks and not by_name:
+        if not item.tasks and not checks and not by_name and not self.by_person:
             raise Refused(f"task “{item.key}” has no check that could decide it")
         spec = self.add[task_id].model_copy(
             update={

@@ -26,6 +26,7 @@ def worker_prompt(state: RunState, task: Task, *, budget: float, carried: bool, 
     parts = [f"# Task {spec.id}: {spec.title}", spec.instructions or spec.title]
     if task.extra:
         parts.append(f"## Further instructions\n{task.extra}")
+    parts += _said(task)
     parts.append(_judging(state, task))
     if task.attempts:
         parts.append(_history(task, carried=carried, conflicts=conflicts))
@@ -43,6 +44,24 @@ def worker_prompt(state: RunState, task: Task, *, budget: float, carried: bool, 
         "done, say so plainly: your word is not what decides."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def resume_prompt(task: Task) -> str:
+    """What the session of an attempt that was cut off is told when it goes on in its own folder."""
+    before = task.attempts[-2]
+    parts = [
+        f"You were interrupted: {before.reason.rstrip('.')}. Your folder is as you left it. "
+        f"Go on with task {task.spec.id} from there; everything said about it still holds.",
+    ]
+    if task.extra:
+        parts.append(f"## Further instructions\n{task.extra}")
+    return "\n\n".join([*parts, *_said(task)]) + "\n"
+
+
+def _said(task: Task) -> list[str]:
+    """The person's messages that this attempt is given."""
+    messages = task.attempts[-1].messages if task.attempts else ()
+    return ["## The person says\n" + "\n\n".join(messages)] if messages else []
 
 
 def _judging(state: RunState, task: Task) -> str:

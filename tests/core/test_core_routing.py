@@ -18,8 +18,8 @@ from aura_engine.core.model import (
     WorkerMode,
 )
 from aura_engine.core.plan import TaskSpec
-from aura_engine.core.routing import Step, after, backoff, must_run_alone, outcome_of, role_for
-from aura_engine.core.schedule import Start, next_moment, starts, waiting_for
+from aura_engine.core.routing import CUT_OFF, Step, after, backoff, cut_off, must_run_alone, outcome_of, role_for
+from aura_engine.core.schedule import Start, next_moment, starts, waiting_for, waits
 from aura_engine.core.state import Attempt, RunState, Task
 
 CHECK = Check(name="it works", run="true")
@@ -62,6 +62,7 @@ CAP, INFRA = Outcome.CAPABILITY, Outcome.INFRASTRUCTURE
         (EndKind.MISSING_CLI, Outcome.INFRASTRUCTURE),
         (EndKind.CRASHED, Outcome.INFRASTRUCTURE),
         (EndKind.HUNG, Outcome.INFRASTRUCTURE),
+        (EndKind.LOST, Outcome.INTERRUPTED),
     ],
 )
 def test_what_a_worker_s_ending_means(kind: EndKind, outcome: Outcome) -> None:
@@ -77,6 +78,7 @@ def test_every_ending_has_its_row() -> None:
     ("past", "step", "park"),
     [
         ([(F, Outcome.INTERRUPTED)], Step.WAIT, False),
+        ([(F, Outcome.INTERRUPTED, EndKind.LOST)], Step.RETRY, False),
         ([(F, CAP)], Step.RETRY, False),
         ([(F, Outcome.CONFLICT)], Step.RETRY, False),
         ([(F, Outcome.CONFLICT)] * 5, Step.RETRY, False),
@@ -251,3 +253,96 @@ def test_what_a_task_needs_is_said() -> None:
     run_one(state, "A1")
     assert waiting_for(state, "A2", {}, 0.0) == ""
     assert state.tasks["A1"].status is TaskStatus.COMPLETED
+
+
+# ---- going on with a session, second workers, a person's hand on one task
+
+
+@pytest.mark.parametrize("kind", list(EndKind))
+def test_only_work_that_was_cut_off_goes_on_in_its_session(kind: EndKind) -> None:
+    task = tried((F, outcome_of(kind), kind))
+    assert cut_off(task) is None  # no session was ever told
+    task.attempts[0].ending = Ending(kind=kind, session="s1")
+    assert (cut_off(task) is task.attempts[0]) == (kind in CUT_OFF)
+
+
+def test_a_task_that_was_changed_meanwhile_begins_afresh() -> None:
+    task = tried((F, INFRA, EndKind.RATE_LIMIT))
+    task.attempts[0].ending = Ending(kind=EndKind.RATE_LIMIT, session="s1")
+    assert cut_off(task) is not None
+    task.changed = 1
+    assert cut_off(task) is None
+
+
+def test_what_came_out_of_the_checks_is_never_resumed() -> None:
+    task = tried((F, CAP, EndKind.KILLED))
+    task.attempts[0].ending = Ending(kind=EndKind.KILLED, session="s1")
+    assert cut_off(task) is None
+
+
+def ready(*fallbacks: Role) -> RunState:
+    spec = TaskSpec(id="A1", title="One", checks=(CHECK,))
+    return fold(
+        [
+            (ev.EngineStarted(version="0", pid=1, mode="flash-only", fallbacks=fallbacks), 0.0),
+            (ev.PlanChanged(reason="plan", add=(spec,)), 0.0),
+        ]
+    )
+
+
+def test_the_second_worker_takes_over_while_the_first_is_parked() -> None:
+    state = ready(F)
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == [Start("A1", F)]
+    fold([(ev.RoleParked(role=F, until=20.0, reason="limit"), 10.0)], state)
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == [Start("A1", F, fallback=True)]
+    assert waits(state, 10.0) == []
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 20.0) == [Start("A1", F)]
+    fold([(ev.RoleParked(role=F, until=None, reason="no credit", fallback=True), 10.0)], state)
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == []
+    assert waits(state, 10.0) == [20.0]
+    assert next_moment(state, 10.0) == 20.0
+    assert waiting_for(state, "A1", {}, 10.0) == "flash: no credit"
+
+
+def test_without_a_second_worker_nothing_takes_over() -> None:
+    state = fold([(ev.RoleParked(role=F, until=None, reason="no credit"), 10.0)], ready())
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == []
+    assert waits(state, 10.0) == [None]
+    assert starts(fold([(ev.Requested(command="wake"), 11.0)], state), WorkerMode.FLASH_ONLY, 1, 11.0)
+
+
+def test_waiting_names_the_role_that_the_task_would_run_in() -> None:
+    state = fold([(ev.RoleParked(role=P, until=None, reason="no credit"), 10.0)], ready())
+    assert waiting_for(state, "A1", {}, 10.0) == ""
+
+
+def test_a_paused_task_does_not_start() -> None:
+    state = fold([(ev.Requested(command="pause", task="A1"), 5.0)], ready())
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == []
+    assert waiting_for(state, "A1", {}, 10.0) == "paused by you"
+    fold([(ev.Requested(command="resume", task="A1"), 11.0)], state)
+    assert starts(state, WorkerMode.FLASH_ONLY, 1, 11.0)
+
+
+def test_time_in_a_pause_is_no_working_time() -> None:
+    state = ready()
+    started = ev.AttemptStarting(task="A1", n=1, role=F, backend="fake", base="c0")
+    fold(
+        [
+            (started, 10.0),
+            (ev.Requested(command="pause", task="A1"), 20.0),
+            (ev.Requested(command="resume", task="A1"), 50.0),
+        ],
+        state,
+    )
+    assert state.tasks["A1"].attempts[0].idle == 30.0
+
+
+def test_a_message_that_could_not_be_brought_goes_to_the_next_attempt() -> None:
+    state = ready()
+    given = [ev.MessageGiven(task="A1", n=1, text=text, injected=text == "now") for text in ("now", "later")]
+    fold([(event, 1.0) for event in given], state)
+    for n in (1, 2):
+        fold([(ev.AttemptStarting(task="A1", n=n, role=F, backend="fake", base="c0"), 2.0)], state)
+        fold([(ev.AttemptEnded(task="A1", n=n, outcome=CAP, reason="red"), 3.0)], state)
+    assert [attempt.messages for attempt in state.tasks["A1"].attempts] == [("later",), ()]

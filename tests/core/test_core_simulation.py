@@ -28,7 +28,7 @@ from aura_engine.core.model import (
     WorkerMode,
 )
 from aura_engine.core.plan import Retry, id_key, split_id
-from aura_engine.core.routing import Step, after, outcome_of
+from aura_engine.core.routing import Step, after, cut_off, outcome_of
 from aura_engine.core.schedule import next_moment, starts
 from aura_engine.core.state import ALLOWED, RunState
 from aura_engine.planner import tools
@@ -65,6 +65,7 @@ class Simulation:
         self.mode = self.dice.choice(list(WorkerMode))
         self.capacity = self.dice.randint(1, 4)
         self.per_role = self.dice.randint(1, 3)
+        self.fallbacks = tuple(role for role in Role if self.dice.random() < 0.4)
         self.state = RunState()
         self.journal: list[tuple[object, float]] = []
         self.kept: dict[int, RunState] = {}
@@ -150,12 +151,21 @@ class Simulation:
         """Start what may start; how many."""
         chosen = starts(self.state, self.mode, self.capacity, self.now)
         assert len({start.task for start in chosen}) == len(chosen)
-        for task_id, role in chosen:
+        for task_id, role, fallback in chosen:
             task = self.state.tasks[task_id]
             assert task.not_before <= self.now
-            assert role not in self.state.parked or (self.state.parked[role][0] or 0) <= self.now
+            assert not task.paused_at
+            first, second = self.state.parked.get(role), self.state.parked_fallbacks.get(role)
+            assert fallback == (first is not None and (first[0] is None or first[0] > self.now))
+            assert not fallback or role in self.state.fallbacks
+            assert not fallback or second is None or (second[0] or self.now + 1) <= self.now
             n = len(task.attempts) + 1
-            self.emit(ev.AttemptStarting(task=task_id, n=n, role=role, backend="fake", base="c0"))
+            last = cut_off(task)
+            place = last.place if last and (last.role, last.fallback) == (role, fallback) else 0
+            begun = ev.AttemptStarting(
+                task=task_id, n=n, role=role, backend="fake", base="c0", fallback=fallback, place=place
+            )
+            self.emit(begun)
             if self.dice.random() < 0.05:
                 self.end(task_id, Outcome.INFRASTRUCTURE)
                 continue
@@ -165,7 +175,7 @@ class Simulation:
     def worker_ends(self, kind: EndKind | None = None) -> None:
         task_id = self.dice.choice(sorted(self.state.busy))
         kind = kind or self.dice.choice([EndKind.FINISHED] * 12 + list(EndKind))
-        ending = Ending(kind=kind, usage=Usage(input=3, output=1, cost=0.5))
+        ending = Ending(kind=kind, session=self.dice.choice(("", "s")), usage=Usage(input=3, output=1, cost=0.5))
         n = len(self.state.tasks[task_id].attempts)
         self.emit(ev.WorkerEnded(task=task_id, n=n, ending=ending, exit=ExitRecord(code=0)))
         if kind is not EndKind.FINISHED or self.state.tasks[task_id].status is TaskStatus.ARCHIVED:
@@ -200,7 +210,8 @@ class Simulation:
         role = task.attempts[-1].role
         if step.park:
             until = None if step.step is Step.PERSON else self.now + step.delay
-            self.emit(ev.RoleParked(role=role, until=until, reason=step.reason))
+            fallback = task.attempts[-1].fallback
+            self.emit(ev.RoleParked(role=role, until=until, reason=step.reason, fallback=fallback))
         elif step.delay:
             self.emit(ev.TaskDelayed(task=task_id, until=self.now + step.delay))
         if step.step is not Step.RETRY:
@@ -210,9 +221,8 @@ class Simulation:
     # ---- what disturbs it
 
     def disturb(self) -> None:
-        self.dice.choice(
-            (self.edit, self.kill, self.pause, self.ask, self.retry, self.planner_retry, self.escalate, self.wait)
-        )()
+        acts = (self.edit, self.kill, self.pause, self.ask, self.retry, self.planner_retry, self.escalate, self.wait)
+        self.dice.choice((*acts, self.pause_task, self.message))()
 
     def edit(self) -> None:
         """The goal changes: another batch, some tasks no longer wanted."""
@@ -229,6 +239,9 @@ class Simulation:
         event = draft.event("edited", 2, told=False)
         if event:
             self.emit(event)
+        for task_id, task in self.state.tasks.items():
+            if task.status is TaskStatus.ARCHIVED and task.live and task.live.ending:  # the landing queue drops it
+                self.end(task_id, Outcome.INTERRUPTED)
         self.plan(self.dice.randint(1, 2))
         self.emit(ev.PlannerReplied(call=self.state.calls, requests=1, usage=Usage(input=5)))
 
@@ -238,6 +251,19 @@ class Simulation:
 
     def pause(self) -> None:
         self.emit(ev.Requested(command="resume" if self.state.paused else "pause"))
+
+    def pause_task(self) -> None:
+        leaves = [task for task in self.state.leaves() if task.status not in (TaskStatus.COMPLETED, *SETTLED)]
+        if leaves:
+            task = self.dice.choice(leaves)
+            self.emit(ev.Requested(command="resume" if task.paused_at else "pause", task=task.spec.id))
+
+    def message(self) -> None:
+        leaves = list(self.state.leaves())
+        if leaves:
+            task = self.dice.choice(leaves)
+            injected = task.live is not None and self.dice.random() < 0.5
+            self.emit(ev.MessageGiven(task=task.spec.id, n=1, text=f"m{self.state.seq}", injected=injected))
 
     def ask(self) -> None:
         asked = self.state.open_questions()
@@ -270,7 +296,7 @@ class Simulation:
     # ---- a whole run
 
     def run(self, steps: int) -> None:
-        self.emit(ev.EngineStarted(version="0", pid=1))
+        self.emit(ev.EngineStarted(version="0", pid=1, fallbacks=self.fallbacks))
         self.emit(ev.GoalRead(revision="r0", text="goal", prose="goal"))
         self.plan(self.dice.randint(1, 5))
         for _ in range(steps):
@@ -282,9 +308,12 @@ class Simulation:
 
     def settle(self) -> None:
         """Nothing disturbs any more: the run must come to rest by itself."""
-        self.emit(ev.EngineStarted(version="0", pid=2))
+        self.emit(ev.EngineStarted(version="0", pid=2, fallbacks=self.fallbacks))
         if self.state.paused:
             self.emit(ev.Requested(command="resume"))
+        for task in self.state.leaves():
+            if task.paused_at:
+                self.emit(ev.Requested(command="resume", task=task.spec.id))
         for question in self.state.open_questions():
             self.emit(ev.QuestionAnswered(id=question.id, answer="yes"))
         for _ in range(200 * (1 + len(self.state.tasks))):

@@ -1,0 +1,204 @@
+"""One worker under watch: what it says, what it may not exceed, and what a person tells it meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+
+from aura_engine.core.duration import format_duration
+from aura_engine.core.model import Ending, EndKind, ExitRecord, Signal, SignalKind
+from aura_engine.errors import RuntimeFault
+from aura_engine.hands import Hand
+from aura_engine.paths import tail_of
+from aura_engine.runtimes.local import LocalWorker
+from aura_engine.workers.base import Job, Seen
+from aura_engine.workers.patterns import classify
+from aura_engine.workers.tail import Tail
+
+NO_EVENT = 600.0
+"""Seconds without output and without CPU time in the worker's processes before it counts as hung."""
+POST_RESULT = 10.0
+"""Seconds that a worker has to exit after its final result: some CLIs hang there."""
+STOP_PATIENCE = 30.0
+"""Seconds after which a shim that was asked to stop its worker is taken for stuck and passed over."""
+IDLE_CPU = 0.002
+"""Share of a core below which a silent worker does nothing."""
+LONG = 3600.0
+"""Seconds until the next look at a worker that cannot exceed anything meanwhile."""
+
+
+class Watch:
+    """From a worker's start, or its adoption, to its end.
+
+    `ran` is the time in seconds that it has worked already; `later` runs a coroutine in the background.
+    """
+
+    def __init__(
+        self,
+        worker: LocalWorker,
+        hand: Hand,
+        job: Job,
+        *,
+        ran: float,
+        later: Callable[[Coroutine[None, None, object]], None],
+    ) -> None:
+        self.seen = Seen()
+        self._worker = worker
+        self._hand = hand
+        self._job = job
+        self._later = later
+        self._parser = hand.backend.parser(job)
+        now = time.monotonic()
+        self._started = now - ran
+        self._last_output = now
+        self._frozen_at: float | None = None
+        self._cpu = 0.0
+        self._result_at: float | None = None
+        self._refusals = 0
+        self._why: EndKind | None = None
+        self._detail = ""
+        self._stopped_at = 0.0
+        self._forced = False
+        self._changed = asyncio.Event()
+
+    async def run(self) -> tuple[Ending, ExitRecord]:
+        """Follow it to its end; how it ended, told from stream, stderr and exit status, or why we stopped it."""
+        # What another engine has sent to it before this one took it over is not sent again.
+        sent = self._worker.sent() if self._hand.backend.stdin_open else frozenset[str]()
+
+        def reply(line: str) -> None:
+            if line.rstrip("\n") not in sent:
+                with contextlib.suppress(RuntimeFault):  # it has just ended
+                    self._worker.send(line)
+
+        tail = Tail(self._job.folder / "output.jsonl", self._parser, self._heard, reply)
+        following = asyncio.create_task(tail.follow(), name=f"tail {self._job.folder}")
+        exiting = asyncio.create_task(self._worker.wait(), name=f"exit {self._job.folder}")
+        try:
+            while not exiting.done():
+                pause = self._check_limits()
+                self._changed.clear()
+                nudge = asyncio.create_task(self._changed.wait())
+                await asyncio.wait({exiting, nudge}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                nudge.cancel()
+            record = exiting.result()
+            following.cancel()
+            await tail.drain()
+        finally:
+            following.cancel()
+            exiting.cancel()
+        return self._overruled(ending_of(self._hand, self._job, record, self.seen)), record
+
+    def _overruled(self, ending: Ending) -> Ending:
+        """What we stopped a worker for outweighs how its process then ended."""
+        if self._why is None:
+            return ending
+        return ending.model_copy(update={"kind": self._why, "detail": self._detail, "retry_after": None})
+
+    # ---- what it says
+
+    def _heard(self, signals: list[Signal]) -> None:
+        self._last_output = time.monotonic()
+        for signal in signals:
+            self.seen.add(signal)
+            if signal.kind in (SignalKind.FINISHED, SignalKind.FAILED) and self._result_at is None:
+                self._result_at = time.monotonic()
+                if self._hand.backend.stdin_open:
+                    self._worker.close_input()
+                self._changed.set()
+            elif signal.kind is SignalKind.RETRY:
+                self._refused(signal.status)
+        if self.seen.turns > self._job.max_turns + 1:
+            self.stop(EndKind.OUT_OF_TURNS, f"took more than {self._job.max_turns} turns")
+
+    def _refused(self, status: int | None) -> None:
+        """A program would go on trying a key that is refused; once again is enough to tell it from a hiccup."""
+        kind = classify("", status)
+        if kind is EndKind.CREDENTIALS or kind is EndKind.MONEY:
+            self._refusals += 1
+            if self._refusals > 1:
+                self.stop(kind, f"the model's service refuses the key (HTTP status {status})")
+
+    # ---- its limits
+
+    def _check_limits(self) -> float:
+        """Stop what is over a limit; seconds until the next look is due."""
+        now = time.monotonic()
+        if self._why is not None:
+            if now - self._stopped_at > STOP_PATIENCE and not self._forced:
+                self._forced = True
+                self._later(self._worker.stop())
+            return STOP_PATIENCE
+        if self._frozen_at is not None:
+            return LONG
+        left = self._started + self._job.budget - now
+        if left <= 0:
+            self.stop(EndKind.OUT_OF_TIME, f"still running after {format_duration(self._job.budget)}")
+            return STOP_PATIENCE
+        if self._result_at is not None:
+            grace = self._result_at + POST_RESULT - now
+            if grace <= 0:
+                # It had said its last word: the claim stands as if it had exited, the checks decide.
+                self._worker.begin_stop()
+                self._result_at = None
+                return STOP_PATIENCE
+            return min(left, grace)
+        quiet = now - self._last_output
+        if quiet >= NO_EVENT:
+            cpu = self._worker.usage_sample()[0]
+            if cpu - self._cpu < IDLE_CPU * quiet:
+                self.stop(EndKind.HUNG, f"no output and no work for {quiet / 60:.0f} minutes")
+                return STOP_PATIENCE
+            self._cpu, self._last_output = cpu, now
+            quiet = 0.0
+        return min(left, NO_EVENT - quiet) + 0.01
+
+    # ---- what others ask of it
+
+    def stop(self, why: EndKind, detail: str) -> None:
+        """Walk its stop ladder; the first reason given stands."""
+        if self._why is None:
+            self._why, self._detail, self._stopped_at = why, detail, time.monotonic()
+            self._worker.begin_stop()
+            self._changed.set()
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Freeze it, or let it go on; the time in between is no working time."""
+        now = time.monotonic()
+        if frozen and self._frozen_at is None:
+            self._frozen_at = now
+            self._later(self._worker.pause())
+        elif not frozen and self._frozen_at is not None:
+            gap, self._frozen_at = now - self._frozen_at, None
+            self._started += gap
+            self._last_output += gap
+            self._result_at = None if self._result_at is None else self._result_at + gap
+            self._later(self._worker.resume())
+        self._changed.set()
+
+    def message(self, text: str) -> bool:
+        """Bring it a person's message now; False where it cannot be told any more, or never could."""
+        if self._why is not None or self._result_at is not None:
+            return False
+        line = self._parser.message(text)
+        if line is None:
+            return False
+        try:
+            self._worker.send(line)
+        except RuntimeFault:
+            return False
+        return True
+
+
+async def read_to_end(hand: Hand, job: Job, record: ExitRecord) -> Ending:
+    """How a worker ended that nobody watched, told from what it left."""
+    seen = Seen()
+    await Tail(job.folder / "output.jsonl", hand.backend.parser(job), seen.add_all).drain()
+    return ending_of(hand, job, record, seen)
+
+
+def ending_of(hand: Hand, job: Job, record: ExitRecord, seen: Seen) -> Ending:
+    """The backend's own verdict on exit status, stream and stderr."""
+    return hand.backend.ending(record, seen, tail_of(job.folder / "error.log"))
