@@ -114,12 +114,12 @@ class Supervisor:
 
     def _resumable(self, task: Task, start: Start, hand: Hand) -> Attempt | None:
         """The attempt that was cut off, if this worker can go on in its session; the folders of one that cannot go."""
-        last = routing.cut_off(task)
-        if last is None:
+        last = task.attempts[-1] if task.attempts else None
+        if last is None or last.ending is None or last.ending.kind not in routing.CUT_OFF:
             return None
         place = (self._paths.workspace(start.task, last.place), self._paths.home(start.task, last.place))
         same = (last.role, last.fallback, last.backend) == (start.role, start.fallback, hand.backend.name)
-        if same and hand.backend.resumes and all(folder.is_dir() for folder in place):
+        if routing.cut_off(task) and same and hand.backend.resumes and all(folder.is_dir() for folder in place):
             return last
         self._later(self._workspaces.remove(start.task, last.place))
         return None
@@ -301,8 +301,9 @@ class Supervisor:
     def forget(self, task_id: str, n: int) -> None:
         """The attempt has its last event: its folder and home can go, unless its session is to go on in them."""
         task = self._recorder.state.tasks[task_id]
-        attempt = task.attempts[n - 1]
-        if routing.cut_off(task) is not attempt:
+        attempt, last = task.attempts[n - 1], task.attempts[-1]
+        goes_on = routing.cut_off(task) is attempt or (last is not attempt and last.place == attempt.place)
+        if not goes_on:
             self._later(self._workspaces.remove(task_id, attempt.place))
 
     def _later(self, work: Coroutine[None, None, object]) -> None:

@@ -81,8 +81,10 @@ class Watch:
                 pause = self._check_limits()
                 self._changed.clear()
                 nudge = asyncio.create_task(self._changed.wait())
-                await asyncio.wait({exiting, nudge}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-                nudge.cancel()
+                try:
+                    await asyncio.wait({exiting, nudge}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    nudge.cancel()
             record = exiting.result()
             following.cancel()
             await tail.drain()
