@@ -55,8 +55,16 @@ class Hired:
     notes: tuple[str, ...]
 
 
-def hire(settings: Settings, environ: Mapping[str, str]) -> Hired:
-    """The workers of the roles in use, each program found. ConfigError, MissingProgram."""
+def hire(settings: Settings, environ: Mapping[str, str], *, own_codex: bool = False) -> Hired:
+    """The workers of the roles in use, each program found. ConfigError, MissingProgram.
+
+    `own_codex`: Pro is the person's own configured Codex, whatever else is set for it.
+    """
+    if own_codex and settings.workers_in_docker:
+        raise ConfigError(
+            "--workerpro-codex uses your own Codex, which no container has, but workers are set to run in Docker.",
+            cure="Give --no-docker too.",
+        )
     if settings.workers_in_docker:
         raise ConfigError(
             "AURA_WORKERS_IN_DOCKER is on, but workers in Docker are not built yet.", cure="Give --no-docker."
@@ -64,13 +72,36 @@ def hire(settings: Settings, environ: Mapping[str, str]) -> Hired:
     first: dict[Role, Hand] = {}
     second: dict[Role, Hand] = {}
     notes: list[str] = []
-    for role, chosen in roles.roles_of(settings).items():
+    wanted = roles.roles_of(settings)
+    if own_codex:
+        wanted[Role.PRO], said = _own_codex(settings, wanted, environ)
+        notes.append(said)
+    for role, chosen in wanted.items():
         first[role], said = _hand(settings, chosen, environ)
         notes += said
         if (other := roles.resolve_fallback(settings, role)) is not None:
             second[role], _ = _hand(settings, other, environ)
             notes.append(f"While {role} is parked, {other.backend} {other.model} takes over.".replace("  ", " "))
     return Hired(first, second, tuple(notes))
+
+
+def _own_codex(
+    settings: Settings, used: Mapping[Role, roles.RoleSettings], environ: Mapping[str, str]
+) -> tuple[roles.RoleSettings, str]:
+    from aura_engine.workers.codex_config import own_login, own_model
+
+    if Role.PRO not in used:
+        raise ConfigError(
+            f"--workerpro-codex is about Pro, but the worker mode {settings.worker_mode} uses none.",
+            cure="Give --worker-mode auto, flash-first or pro-only.",
+        )
+    model = own_model(environ)
+    if own_login(environ) is None:
+        raise ConfigError("Your own Codex is not logged in.", cure="Run: codex login")
+    chosen = replace(
+        used[Role.PRO], backend="codex", api_key="", base_url="", model="", program=settings.codex_bin, note=""
+    )
+    return chosen, f"Pro is your own Codex with its model {model}."
 
 
 def planner_of(settings: Settings) -> Provider:

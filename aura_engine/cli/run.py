@@ -51,7 +51,7 @@ def run_goal(
     settings = loaded.settings
     settings.planner()  # whatever is missing is said before anything is looked for
     asyncio.run(require_git())
-    hired = hire(settings, environ)
+    hired = hire(settings, environ, own_codex=arguments.workerpro_codex)
     paths = RunPaths.of(data_dir(project, settings.data_dir or None), task_file)
     paths.ensure(project)
     logging.basicConfig(

@@ -36,6 +36,7 @@ def add_run_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--override", "-O", metavar="KEY=VALUE", action="append", default=[], help="one setting, for this run"
     )
+    made.add_argument("--workerpro-codex", action="store_true", help="Pro is your own configured Codex, for this run")
     made.add_argument("--no-docker", action="store_true", help="workers on this machine, not in Docker")
 
 

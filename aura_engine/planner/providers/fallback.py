@@ -49,9 +49,7 @@ class Fallback:
                 mended_by_person = error.kind in (ProviderFailure.CREDENTIALS, ProviderFailure.MONEY)
                 wait = error.retry_after or (PARKED_FOR_A_PERSON if mended_by_person else PARKED)
                 self._until = time.monotonic() + wait
-                self.say(
-                    f"the planner's model is parked for {wait / 60:.0f} min ({error}): its fallback plans meanwhile"
-                )
+                self.say(f"the planner's fallback takes over for {wait / 60:.0f} min: {error}")
             else:
                 if self._until:
                     self._until = 0.0
