@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from aura_engine.config.planner_settings import protocol_of
 from aura_engine.config.settings import Settings
-from aura_engine.config.worker_settings import Backend
 from aura_engine.core.model import Role, WorkerMode
 
 
@@ -16,7 +15,7 @@ class RoleSettings:
     """How one role's workers are run. Empty texts leave the choice to the worker's program."""
 
     role: Role
-    backend: Backend
+    backend: str
     api_key: str
     base_url: str
     model: str
@@ -68,7 +67,7 @@ def resolve_fallback(settings: Settings, role: Role) -> RoleSettings | None:
 
 
 def _filled(settings: Settings, role: Role, own: _Written, note: str) -> RoleSettings:
-    backend: Backend = own.backend or settings.layer2_backend or "claude"
+    backend = own.backend or settings.layer2_backend or "claude"
     filled = RoleSettings(
         role=role,
         backend=backend,
@@ -92,7 +91,7 @@ class _Written:
     """What the person set for one role."""
 
     name: str
-    backend: Backend | Literal[""]
+    backend: str
     api_key: str
     base_url: str
     model: str
@@ -147,7 +146,10 @@ def _older_names(settings: Settings, role: RoleSettings) -> RoleSettings:
             )
         case "opencode":
             turns = settings.opencode_max_turns or role.max_turns
-            return replace(role, model=role.model or settings.opencode_model, max_turns=turns)
+            # The default belongs to the default service: the person's own login may be with any other.
+            wanted = role.api_key or role.base_url or "opencode_model" in settings.model_fields_set
+            model = role.model or (settings.opencode_model if wanted else "")
+            return replace(role, model=model, max_turns=turns)
         case "claude" if settings.workers_in_docker:
             return replace(
                 role,

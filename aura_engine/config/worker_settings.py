@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from aura_engine.config.fields import Group, Key, Minutes, Url, setting
+from aura_engine.core.backends import BACKENDS
 from aura_engine.core.model import WorkerMode
 
-Backend = Literal["claude", "qwencode", "codex", "ds_code", "opencode", "acp", "command", "builtin"]
-BackendChoice = Literal[Backend, ""]
+
+def _backend(value: Any) -> str:
+    name = str(value).strip()
+    if name and name not in BACKENDS:
+        raise ValueError(f"allowed are {', '.join(sorted(BACKENDS))}")
+    return name
+
+
+Backend = Annotated[str, BeforeValidator(_backend)]
+"""A name in the table of backends, or empty."""
 
 
 class WorkerSettings(Group):
@@ -22,22 +33,22 @@ class WorkerSettings(Group):
     max_turns: int = setting(50, "turns of an attempt", ge=1, le=10_000)
     max_attempts_per_role: int = setting(3, "attempts at one task in each role", ge=1, le=100)
 
-    pro_backend: BackendChoice = setting("", "worker program of the Pro role", shown="the other role's")
+    pro_backend: Backend = setting("", "worker program of the Pro role", shown="the other role's")
     pro_api_key: Key = setting("", "its key", secret=True)
     pro_base_url: Url = setting("", "its API's address")
     pro_model: str = setting("", "its model")
-    flash_backend: BackendChoice = setting("", "worker program of the Flash role", shown="the other role's")
+    flash_backend: Backend = setting("", "worker program of the Flash role", shown="the other role's")
     flash_api_key: Key = setting("", "its key", secret=True)
     flash_base_url: Url = setting("", "its API's address")
     flash_model: str = setting("", "its model")
 
-    pro_fallback_backend: BackendChoice = setting(
+    pro_fallback_backend: Backend = setting(
         "", "worker program that takes over while Pro's is parked or out of credit", shown="nobody takes over"
     )
     pro_fallback_api_key: Key = setting("", "its key", secret=True)
     pro_fallback_base_url: Url = setting("", "its API's address")
     pro_fallback_model: str = setting("", "its model; alone: the same program with another model")
-    flash_fallback_backend: BackendChoice = setting(
+    flash_fallback_backend: Backend = setting(
         "", "worker program that takes over while Flash's is parked or out of credit", shown="nobody takes over"
     )
     flash_fallback_api_key: Key = setting("", "its key", secret=True)
@@ -48,7 +59,7 @@ class WorkerSettings(Group):
     flash_command: str = setting("", "the same for Flash")
     pro_acp_command: str = setting("", "command line of the Pro role's backend `acp`, such as `qwen --acp`")
     flash_acp_command: str = setting("", "the same for Flash")
-    layer2_backend: BackendChoice = setting("", "older form: worker program of both roles", shown="claude")
+    layer2_backend: Backend = setting("", "older form: worker program of both roles", shown="claude")
 
     claude_bin: str = setting("", "path of the `claude` program", shown="on PATH")
     qwencode_bin: str = setting("", "path of the `qwencode` program", shown="on PATH")

@@ -62,6 +62,8 @@ class Job:
     """Seconds."""
     resume: bool = False
     """Go on with the session of that id instead of beginning it."""
+    contained: bool = True
+    """Whether Aura's own wall stands around it: only then its own sandbox may be off."""
 
 
 @dataclass

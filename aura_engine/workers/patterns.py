@@ -17,7 +17,8 @@ WORDS: tuple[tuple[EndKind, str], ...] = (
     (
         EndKind.MONEY,
         r"credit balance|insufficient (quota|balance|funds|credit)|insufficient_quota|billing|payment required"
-        r"|spend(ing)? (limit|cap)|(exceeded|reached) your (current|monthly) (quota|limit|spend)|out of credits",
+        r"|spend(ing)? (limit|cap)|(exceeded|reached) your (current|monthly) (quota|limit|spend)|out of credits"
+        r"|credit limit",
     ),
     (
         EndKind.RATE_LIMIT,
@@ -27,23 +28,24 @@ WORDS: tuple[tuple[EndKind, str], ...] = (
     (
         EndKind.CREDENTIALS,
         r"invalid (x-)?api.?key|incorrect api key|not logged in|please run /login|failed to authenticate"
-        r"|authentication|unauthori[sz]ed|oauth token|no api key|forbidden",
+        r"|authentication|unauthori[sz]ed|oauth token|no api key|forbidden"
+        r"|missing environment variable|missing api key|(log|sign) in again",
     ),
     (
         EndKind.OVERLOADED,
         r"overloaded|server error|bad gateway|service unavailable|gateway time-?out"
-        r"|empty or malformed response",
+        r"|empty or malformed response|experiencing high demand|at capacity",
     ),
     (
         EndKind.UNREACHABLE,
-        r"unable to connect|connection ?(refused|reset|error|closed|aborted)|ECONNREFUSED|ECONNRESET"
+        r"unable to connect|connection ?(refused|reset|error|closed|aborted|failed)|ECONNREFUSED|ECONNRESET"
         r"|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|network error|fetch failed|name resolution|socket hang up"
-        r"|certificate",
+        r"|certificate|stream disconnected|error sending request|without a finish reason",
     ),
     (
         EndKind.BAD_REQUEST,
         r"may not exist or you may not have access|model.{0,20}not found|unknown (option|model|argument)"
-        r"|bad request|invalid.request|no conversation found",
+        r"|bad request|invalid.request|no (conversation|rollout|saved session) found|session not found",
     ),
 )
 """Kind of ending → how programs and providers put it."""
@@ -89,7 +91,8 @@ _ISO = re.compile(
 )
 _CLOCK = re.compile(
     r"(?:reset\w*|again|available)\s+(?:at\s+)?"
-    r"(?:(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\s+(?P<day>\d{1,2})(?:,|\s+at|\s)*)?"
+    r"(?:(?P<month>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\s+(?P<day>\d{1,2})"
+    r"(?:st|nd|rd|th)?(?:,\s*(?P<year>20\d\d))?(?:,|\s+at|\s)*)?"
     r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d))?\s*(?P<half>[ap]\.?m\.?)?(?:\s*\(?(?P<zone>UTC|GMT|[A-Z]\w+/[\w/+-]+)\)?)?",
     re.IGNORECASE,
 )
@@ -140,8 +143,9 @@ def _until_clock(match: re.Match[str], now: float) -> float | None:
         here = datetime.fromtimestamp(now, _zone(match["zone"]))
         then = here.replace(hour=hour, minute=minute, second=0, microsecond=0)
         if match["month"]:
-            then = then.replace(month=_MONTHS.index(match["month"][:3].lower()) + 1, day=int(match["day"]))
-            return (then if then > here else then.replace(year=then.year + 1)).timestamp() - now
+            month, year = _MONTHS.index(match["month"][:3].lower()) + 1, int(match["year"] or here.year)
+            then = then.replace(year=year, month=month, day=int(match["day"]))
+            return (then if match["year"] or then > here else then.replace(year=then.year + 1)).timestamp() - now
     except (ValueError, ZoneInfoNotFoundError):
         return None
     return (then if then > here else then + timedelta(days=1)).timestamp() - now

@@ -1,20 +1,23 @@
-"""The table of worker backends: a new one is one file and one line here. None is imported before it is asked for."""
+"""Makes the worker backends of the table, each imported only when it is asked for, and finds their programs."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from aura_engine.core.backends import BACKENDS
 from aura_engine.errors import ConfigError, MissingProgram
 from aura_engine.workers.base import Backend, RoleSettings
 
-BACKENDS = {
-    "builtin": "aura_engine.workers.builtin:Builtin",
-    "claude": "aura_engine.workers.claude:Claude",
+COMMANDS = {
+    "acp": "AURA_PRO_ACP_COMMAND or AURA_FLASH_ACP_COMMAND",
+    "command": "AURA_PRO_COMMAND or AURA_FLASH_COMMAND",
 }
+"""Backends whose program is the first word of a command line, and where a person sets that."""
 
 
 def make_backend(name: str) -> Backend:
@@ -31,9 +34,10 @@ def find_program(backend: Backend, settings: RoleSettings, environ: Mapping[str,
 
     Absolute, but a link is kept as it is: what it points to may change with the next update of the program.
     """
-    if backend.program is None:
+    default = command_words(settings)[0] if backend.name in COMMANDS else backend.program
+    if default is None:
         return settings
-    wanted = settings.program or backend.program
+    wanted = settings.program or default
     found = shutil.which(str(Path(wanted).expanduser()) if "/" in wanted else wanted, path=environ.get("PATH", ""))
     if found is None:
         where = "there" if "/" in wanted else "on PATH"
@@ -41,3 +45,16 @@ def find_program(backend: Backend, settings: RoleSettings, environ: Mapping[str,
             f"The worker program “{wanted}” of the backend “{backend.name}” is not {where}.", cure=backend.install_hint
         )
     return replace(settings, program=str(Path(found).absolute()))
+
+
+def command_words(settings: RoleSettings) -> list[str]:
+    """The words of the role's command line, at least one; ConfigError where there is none or it cannot be read."""
+    where = COMMANDS[settings.backend]
+    try:
+        words = shlex.split(settings.command)
+    except ValueError as error:
+        text = f"The command line of the backend “{settings.backend}” cannot be read: {error}."
+        raise ConfigError(text, cure=f"Mend {where}.") from error
+    if not words:
+        raise ConfigError(f"The backend “{settings.backend}” has no command line.", cure=f"Set {where}.")
+    return words

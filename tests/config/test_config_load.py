@@ -98,7 +98,7 @@ def test_bad_toml(bench, text, message):
     ("name", "value", "message"),
     [
         ("AURA_WORKER_MODE", "flashy", "allowed are pro-only, auto, flash-first, flash-only"),
-        ("AURA_PRO_BACKEND", "gpt", "allowed are claude, qwencode, codex, ds_code, opencode, acp, command, builtin"),
+        ("AURA_PRO_BACKEND", "gpt", "allowed are acp, builtin, claude, codex, command, ds_code, opencode, qwencode"),
         ("AURA_API_PROVIDER", "azure", "allowed are anthropic, openai, deepseek"),
         ("AURA_MAX_CONCURRENT_TASKS", "0", "it must be at least 1"),
         ("AURA_MAX_CONCURRENT_TASKS", "many", "it must be a whole number"),
