@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aura_engine.core.model import Prepare
 from aura_engine.errors import RuntimeFault
+from aura_engine.runtimes.containment import NONE, Containment
 from aura_engine.verify.process import run_command
 from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.files import fingerprint
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_OUTPUT = 50_000_000
 MAX_SHARED_COPY = 256 * 1024 * 1024
-"""Bytes of a shared path up to which every workspace gets a copy of its own; larger ones are linked to."""
+"""Bytes of a shared path up to which every workspace gets a copy of its own where nothing keeps a worker from writing
+through a link; larger ones are linked to. Behind a wall, which shows them read-only, all are."""
 
 
 class Preparation:
@@ -40,12 +42,15 @@ class Preparation:
         project: Path,
         env: Mapping[str, str],
         wanted: Callable[[], Prepare | None],
+        containment: Containment | None = None,
     ) -> None:
         self._store = store
         self._root = root
         self._project = project
         self._env = env
         self._wanted = wanted
+        self._containment = containment or Containment()
+        self._link_from = MAX_SHARED_COPY if self._containment.name == NONE else -1
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -54,10 +59,31 @@ class Preparation:
         prepare = self._wanted()
         return frozenset((*prepare.makes, *prepare.share)) if prepare else frozenset()
 
+    def shown(self) -> tuple[Path, ...]:
+        """What workers and checks may read outside their own folders.
+
+        Where the shared folders lie, and what was prepared: programs in a copied virtual environment name the original.
+        """
+        prepare = self._wanted()
+        if prepare is None:
+            return ()
+        built = self._root.iterdir() if self._root.is_dir() and prepare.run else ()
+        originals = [folder / path for folder in built for path in prepare.makes]
+        shared = [(self._project / path).resolve() for path in prepare.share]
+        return tuple(path for path in (*shared, *originals) if os.path.exists(path))  # noqa: PTH110 - never raises
+
     @property
     def key(self) -> str:
         """Stands for what checkouts are furnished with."""
         return repr(self._wanted())
+
+    async def furnishing(self, tree: str) -> str:
+        """Stands for what `furnish` would put into a checkout of the tree now: the same text, the same files."""
+        prepare = self._wanted()
+        if prepare is None:
+            return ""
+        shared = [await asyncio.to_thread(_looks, self._project / path, self._link_from) for path in prepare.share]
+        return f"{self.key} {await self._name(prepare, tree)} {shared}"
 
     async def furnish(self, tree: str, folder: Path) -> None:
         """Put the prepared paths of the tree into a checkout. RuntimeFault when the command fails."""
@@ -65,7 +91,7 @@ class Preparation:
         if prepare is None:
             return
         for path in prepare.share:
-            await asyncio.to_thread(_share, self._project / path, folder / path)
+            await asyncio.to_thread(_share, self._project / path, folder / path, self._link_from)
         if prepare.run is None:
             return
         built = await self._built(prepare, tree)
@@ -74,14 +100,18 @@ class Preparation:
             if source.exists():
                 await asyncio.to_thread(_copy, source, folder / path)
 
-    async def _built(self, prepare: Prepare, tree: str) -> Path:
+    async def _name(self, prepare: Prepare, tree: str) -> str:
+        """Stands for the command and the content of the files it works from."""
         entries = await self._store.entries(tree)
         named = sorted(
             (path, entries[path].oid)
             for path in entries
             if any(path == wanted or path.startswith(wanted.rstrip("/") + "/") for wanted in prepare.from_)
         )
-        key = hashlib.sha256(repr((prepare.run, prepare.makes, named)).encode()).hexdigest()[:20]
+        return hashlib.sha256(repr((prepare.run, prepare.makes, named)).encode()).hexdigest()[:20]
+
+    async def _built(self, prepare: Prepare, tree: str) -> Path:
+        key = await self._name(prepare, tree)
         done = self._root / key
         async with self._locks.setdefault(key, asyncio.Lock()):
             # Programs in a copied virtual environment may still write to this one: then it is nobody's any more.
@@ -96,7 +126,9 @@ class Preparation:
         home.mkdir(parents=True, exist_ok=True)
         log.info("preparing: %s", prepare.run)
         ran = await run_command(
-            ["/bin/sh", "-c", prepare.run or ":"],
+            self._containment.command(
+                ["/bin/sh", "-c", prepare.run or ":"], write=(done, home), temp=home, network=prepare.network
+            ),
             cwd=done,
             env={**self._env, "HOME": str(home), "TMPDIR": str(home)},
             limit=prepare.timeout,
@@ -139,15 +171,27 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def _share(source: Path, target: Path) -> None:
-    """A copy, so that nothing can write to the person's own; a link only where a copy would be too large."""
+def _looks(source: Path, max_copy: int) -> str:
+    """Stands for a shared path as it is now; what is linked to only has to be there."""
+    if not source.exists():
+        return ""
+    if _bytes_of(source) > max_copy:
+        return "link"
+    if source.is_dir():
+        return _stamp(source)
+    info = source.stat()
+    return f"{info.st_ino} {info.st_size} {info.st_ctime_ns}"
+
+
+def _share(source: Path, target: Path, max_copy: int) -> None:
+    """A copy, so that nothing can write to the person's own; a link where it would be larger than `max_copy`."""
     if not source.exists() or os.path.lexists(target):
         return
-    if _bytes_of(source) <= MAX_SHARED_COPY:
+    if _bytes_of(source) <= max_copy:
         _copy(source, target)
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.symlink_to(source, target_is_directory=source.is_dir())
+        target.symlink_to(source.resolve(), target_is_directory=source.is_dir())
 
 
 def _bytes_of(path: Path) -> int:

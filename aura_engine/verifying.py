@@ -1,13 +1,11 @@
 """Running checks for the engine: clean checkouts made from the store, verdicts remembered by tree.
 
-A checkout is used for a second check only while nothing in it changed since it was made (size, inode, and the time of
-change that no program can set), so that no command can prepare the ground for the next one.
+Before each check its checkout is made exact again (see workspace/clean.py), so that no command can prepare the ground
+for the next one.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
 import os
 from collections import OrderedDict
@@ -15,18 +13,19 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from aura_engine.checkouts import Checkouts, Furnished
 from aura_engine.core.model import Check, Counts, Phase, Receipt, Verdict
 from aura_engine.preparing import Preparation
 from aura_engine.verify.frozen import frozen_hash
 from aura_engine.verify.judge import Judge
 from aura_engine.verify.manifests import is_manifest
 from aura_engine.verify.patterns import is_deciding
-from aura_engine.verify.run import Bench, run_check
-from aura_engine.workspace.checkout import checkout, discard
-from aura_engine.workspace.files import Fingerprint, fingerprint
+from aura_engine.verify.run import Bench, Wall, no_wall, run_check
 from aura_engine.workspace.store import GitStore
 
 CACHED = 4096
+KEPT = 2
+"""Checkouts that wait for the next use: landing needs one of an attempt's base and one of the merged tree."""
 
 
 class Room:
@@ -35,25 +34,13 @@ class Room:
     def __init__(self, verifier: Verifier, tree: str) -> None:
         self._verifier = verifier
         self._tree = tree
-        self._folder: Path | None = None
-        self._print: Fingerprint | None = None
+        self.checkout: Furnished | None = None
 
     async def folder(self) -> Path:
-        """The checkout, made anew when a check left its mark in it."""
-        if self._folder is not None and self._print is not None:
-            with contextlib.suppress(OSError):  # what cannot be looked at any more has changed
-                if await asyncio.to_thread(fingerprint, self._folder) == self._print:
-                    return self._folder
-            await self.close()
-        self._folder = await self._verifier.make_checkout(self._tree)
-        self._print = await asyncio.to_thread(fingerprint, self._folder)
-        return self._folder
-
-    async def close(self) -> None:
-        """Remove the checkout."""
-        folder, self._folder, self._print = self._folder, None, None
-        if folder is not None:
-            await self._verifier.discard(folder)
+        """The checkout, exact: what the check before did to it is undone."""
+        worn, self.checkout = self.checkout, None
+        self.checkout = await self._verifier.checkout(self._tree, worn)
+        return self.checkout.checkout.folder
 
 
 class Verifier:
@@ -67,14 +54,16 @@ class Verifier:
         *,
         env: Mapping[str, str],
         judge: Judge | None,
+        wall: Wall = no_wall,
     ) -> None:
         self._store = store
         self._root = folder
         self._preparation = preparation
         scratch = folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._bench = Bench(scratch=scratch, env=env, judge=judge)
+        self._bench = Bench(scratch=scratch, env=env, judge=judge, wall=wall)
         self._numbers = itertools.count(1)
+        self._checkouts = Checkouts(store, preparation, kept=KEPT)
         self._frozen = ("", "")
         """Of the tree asked about last: all its checks have the same."""
         self._receipts: OrderedDict[tuple[str, str, str], Receipt] = OrderedDict()
@@ -88,18 +77,13 @@ class Verifier:
         try:
             yield room
         finally:
-            await asyncio.shield(room.close())
+            if room.checkout is not None:
+                await self._checkouts.give_back(room.checkout)
 
-    async def make_checkout(self, tree: str) -> Path:
-        """A fresh folder with the tree's files and the prepared ones."""
+    async def checkout(self, tree: str, worn: Furnished | None) -> Furnished:
+        """A clean checkout, if possible made from one that a check has just used."""
         folder = self._root / f"tree-{os.getpid()}-{next(self._numbers)}"
-        await checkout(self._store, tree, folder)
-        await self._preparation.furnish(tree, folder)
-        return folder
-
-    async def discard(self, folder: Path) -> None:
-        """Remove a checkout."""
-        await discard(self._store, folder)
+        return await self._checkouts.get(tree, folder, worn=worn)
 
     async def run(
         self,

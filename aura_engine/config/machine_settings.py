@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from aura_engine.config.fields import Group, Key, Switch, Url, obsolete, setting
+
+
+class Containments(StrEnum):
+    """Ways to contain a process of this machine."""
+
+    AUTO = "auto"
+    BUBBLEWRAP = "bubblewrap"
+    LANDLOCK = "landlock"
+    NONE = "none"
+
 
 _CYCLE = "the planner is woken by events, never on a timer"
 _CACHE = "done by itself"
@@ -14,6 +26,17 @@ class FolderSettings(Group):
 
     project_root: str = setting("", "the project", shown="current folder")
     data_dir: str = setting("", "data of all runs; relative to the project", shown=".aura in the project")
+
+
+class ContainmentSettings(Group):
+    """What keeps workers and checks of this machine away from the person's files."""
+
+    containment: Containments = setting(
+        Containments.AUTO,
+        "the wall around workers and checks: `auto` (bubblewrap, else Landlock), `bubblewrap`, `landlock`; "
+        "`none` = your consent to none",
+        shown="auto",
+    )
 
 
 class DockerSettings(Group):

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from aura_engine.config.fields import describe
-from aura_engine.config.machine_settings import DockerSettings, FolderSettings, GuardSettings, ObsoleteSettings
+from aura_engine.config.machine_settings import (
+    ContainmentSettings,
+    DockerSettings,
+    FolderSettings,
+    GuardSettings,
+    ObsoleteSettings,
+)
 from aura_engine.config.planner_settings import PlannerSettings
 from aura_engine.config.worker_settings import WorkerSettings
 
-GROUPS = (PlannerSettings, WorkerSettings, FolderSettings, DockerSettings, GuardSettings, ObsoleteSettings)
+GROUPS = (
+    PlannerSettings,
+    WorkerSettings,
+    FolderSettings,
+    ContainmentSettings,
+    DockerSettings,
+    GuardSettings,
+    ObsoleteSettings,
+)
 
 
 # pydantic collects the fields of the last base first.
-class Settings(ObsoleteSettings, GuardSettings, DockerSettings, FolderSettings, WorkerSettings, PlannerSettings):
+class Settings(
+    ObsoleteSettings,
+    GuardSettings,
+    DockerSettings,
+    ContainmentSettings,
+    FolderSettings,
+    WorkerSettings,
+    PlannerSettings,
+):
     """Every setting, typed, checked and frozen. Times in seconds, prices in USD per million tokens."""
 
 

@@ -43,6 +43,8 @@ class EngineStarted(Frozen):
     task_file: str = ""
     fallbacks: tuple[Role, ...] = ()
     """Roles with a second worker that takes over while the first one is parked."""
+    containment: str = ""
+    """What keeps workers and checks from the person's files: `bubblewrap`, `landlock` or `none`."""
 
 
 class Notice(Frozen):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,13 +22,17 @@ from pydantic import ValidationError
 from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord
 from aura_engine.errors import RuntimeFault
 from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes.containment import NONE, Containment, View, program_at
 from aura_engine.runtimes.environment import worker_env
+from aura_engine.runtimes.scripts import script
 
 START_LIMIT = 15.0
 """Seconds a shim may take until its worker runs; a machine under heavy load needs a few."""
 STOP_SLACK = shim.TERM_GRACE + shim.SWEEP_LIMIT + 5.0
 """Seconds beyond the stop ladder after which the shim itself is taken for stuck."""
 GONE_POLL = 0.02
+LIMITS = {"NOFILE": 65_536, "NPROC": 8_192}
+"""Of each worker, where the system's own are not lower: open files; processes of its user, which bind no root."""
 _BELL_ROOM = 64
 
 
@@ -135,6 +141,11 @@ class LocalWorker:
                 self._exit = ExitRecord(error="its shim ended without a record; what was left of it was killed")
             return self._exit
 
+    def has_ended(self) -> None:
+        """Its main process rang before this engine listened; its shim still stands by jobs that it handed over."""
+        self._running.set()
+        self._ended.set()
+
     def begin_stop(self) -> None:
         """Asks the shim to walk the stop ladder; `wait` and `swept` tell when it is done."""
         processes.signal_process(self.shim, signal.SIGTERM)
@@ -196,6 +207,10 @@ class LocalWorker:
         """Whether the main process still runs."""
         return not self._ended.is_set() and processes.alive(self.record)
 
+    def family(self) -> list[int]:
+        """Pids of its shim and of everything below it, the shim first."""
+        return [self.shim.pid, *shim.descendants(self.shim.pid)]
+
     def usage_sample(self) -> tuple[float, int, int]:
         """CPU seconds so far, resident bytes and number of processes, the shim's own included. About 1 ms."""
         return processes.usage_below(self.shim.pid) if processes.alive(self.shim) else (0.0, 0, 0)
@@ -204,9 +219,17 @@ class LocalWorker:
 class LocalRuntime:
     """Starts and adopts workers on this machine. Not for Windows."""
 
-    def __init__(self) -> None:
+    def __init__(self, containment: Containment | None = None, shown: Callable[[], Sequence[Path]] = tuple) -> None:
+        """`shown`: what every worker may read besides its own, such as folders that the person shares."""
+        self._containment = containment or Containment()
+        self._shown = shown
         self._spares: list[tuple[int, int]] = []
         """Shims that wait for work: pid, and the pipe through which they are told."""
+
+    @property
+    def contained(self) -> bool:
+        """Whether a wall stands around its workers."""
+        return self._containment.name != NONE
 
     async def start(self, launch: LaunchSpec, folder: Path, name: str) -> LocalWorker:
         """Starts a worker whose traces are kept in `folder`; `name` shows in the process list.
@@ -263,32 +286,44 @@ class LocalRuntime:
                 os.waitpid(pid, 0)
         self._spares.clear()
 
-    @staticmethod
-    def _write(launch: LaunchSpec, folder: Path) -> None:
+    def _write(self, launch: LaunchSpec, folder: Path) -> None:
         home = Path(launch.env.get("HOME", folder / "home"))
-        env = worker_env(launch.env, home=home)
+        env = worker_env({**self._containment.env, **launch.env}, home=home)
         if any("\0" in text for text in (*launch.argv, *env, *env.values())):
             raise RuntimeFault("The worker's command line or environment holds a zero byte.")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         Path(env["TMPDIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, text in launch.files.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _private(home / name, text)
+            _private(_own_place(home, name), text)
         for name, source in launch.logins.items():
-            (home / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with suppress(FileExistsError):
-                (home / name).symlink_to(source)
-        spec = launch.model_dump(include={"argv", "cwd", "stdin_open", "stop_signals"})
+            _own_place(home, name).symlink_to(source)
+        spec = launch.model_dump(include={"cwd", "stdin_open", "stop_signals"}) | self._walled(launch, env, home)
         _private(folder / ("input.jsonl" if launch.stdin_open else "stdin.txt"), launch.stdin)
         os.mkfifo(folder / "bell", 0o600)
         _private(folder / "spec.json", json.dumps({**spec, "env": env, "boot_id": processes.boot_id()}))
+
+    def _walled(self, launch: LaunchSpec, env: Mapping[str, str], home: Path) -> dict[str, object]:
+        """The part of the spec that says how the program is started behind the wall."""
+        cwd = Path(launch.cwd)
+        program = program_at(launch.argv[0], env["PATH"], cwd)
+        # A login is a link from its HOME to the person's own file, which is shown where it lies.
+        write = (cwd, home, *map(Path, launch.logins.values()))
+        view = View(write=write, read=tuple(self._shown()), temp=Path(env["TMPDIR"]), shim=True)
+        return {
+            "argv": self._containment.wrap((program, *launch.argv[1:]), view),
+            "program": program,
+            "inner": self._containment.inner,
+            "scope": self._containment.scope,
+            "limits": LIMITS if os.getuid() else {name: LIMITS[name] for name in LIMITS if name != "NPROC"},
+        }
 
     async def adopt(self, folder: Path) -> LocalWorker | ExitRecord | None:
         """What became of the worker of `folder`: still there, ended, or never (or no longer) there.
 
         After None it is certain that none will start there: a shim that was only just coming up finds its spec gone.
         """
-        if (record := _exit_in(folder)) is not None:
+        held = (folder / "held").exists()
+        if not held and (record := _exit_in(folder)) is not None:
             return record
         with suppress(FileNotFoundError):
             (folder / "spec.json").unlink()
@@ -305,9 +340,11 @@ class LocalRuntime:
             return _exit_in(folder) or await self._orphan(folder)
         worker = LocalWorker(folder, bell, pid=found[0].pid)
         worker.know()
-        if (record := _exit_in(folder)) is not None:  # it rang between our first look and our listening
-            worker.close()
-            return record
+        if (record := _exit_in(folder)) is not None:  # it rang before we listened
+            if not held:
+                worker.close()
+                return record
+            worker.has_ended()
         return worker
 
     @staticmethod
@@ -337,18 +374,24 @@ def _spawn(spec: str, name: str, *, stdin: int | None = None) -> int:
     """Starts a shim; its pid. OSError when no process can be had."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     actions = null if stdin is None else [(os.POSIX_SPAWN_DUP2, stdin, 0), *null[1:]]
-    argv = [sys.executable, "-I", "-S", _script(), spec, name]
+    argv = [sys.executable, "-I", "-S", script(shim), spec, name]
     # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
     return os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
 
 
-def _script() -> str:
-    """The shim as byte code where that is fresh (5 ms less to start), else as source."""
-    source, cached = Path(shim.__file__), Path(shim.__cached__ or shim.__file__)
-    try:
-        return str(cached if cached.stat().st_mtime_ns >= source.stat().st_mtime_ns else source)
-    except OSError:
-        return str(source)
+def _own_place(home: Path, name: str) -> Path:
+    """Where a file of this name goes in a HOME that a worker may have had before: no link that it left is followed."""
+    path = home
+    for part in Path(name).parts[:-1]:
+        path /= part
+        if path.is_symlink():
+            path.unlink()
+        path.mkdir(mode=0o700, exist_ok=True)
+    path /= Path(name).name
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    return path
 
 
 def _private(path: Path, text: str) -> None:

@@ -5,12 +5,15 @@ standard input: starting Python is half the time from one worker's end to the ne
 stand-alone and imports nothing that costs time (`json`, `signal` and `ctypes` would double its start; their C halves
 do not). In FOLDER it keeps
 
-    spec.json      what to start; taken away as soon as it is read, since its environment may hold a key
+    spec.json      what to start; taken away as soon as it is read, since its environment may hold a key. Behind a wall
+                   (containment.py) `argv` builds it, `program` is what runs in it, `inner` processes below
     stdin.txt      the worker's standard input, where that is not kept open
     input.jsonl    else: lines are fed from here as they are appended; the line {"aura":"close"} closes the pipe
     output.jsonl, error.log   the worker's stdout and stderr, written by the kernel
     process.json   who runs, by rename as soon as the worker runs
     exit.json      how it ended, by rename the moment its main process ends; again with `swept` when nothing is left
+    held           there while jobs go on that the worker handed over in a process.json of its own, its workspace's:
+                   what it left is swept when the engine says so (SIGTERM), or nothing of it is left
     bell           a FIFO the engine listens to: `r` running, `x` exit.json is there, end of file: the shim is gone
 
 SIGTERM to the shim walks the stop ladder of the spec, so that an engine that dies in mid-stop leaves nothing half done.
@@ -20,7 +23,7 @@ the worker's process group and what `ps` showed below it are killed; a process t
 
 from __future__ import annotations
 
-# ruff: noqa: PTH100, PTH104, PTH108, PTH113, PTH120, PTH123, PTH208
+# ruff: noqa: PTH100, PTH104, PTH108, PTH110, PTH113, PTH120, PTH123, PTH208
 import _ctypes
 import _json
 import os
@@ -46,6 +49,8 @@ SWEEP_LIMIT = 10.0
 """Seconds after which a descendant that cannot die (stuck in the kernel) is given up."""
 POLL = 0.2
 """Seconds between looks at input.jsonl where there is no inotify."""
+SETTLE = 0.02
+"""Seconds that a wall's own first process gets to end after it: only then the program's CPU time is known."""
 
 
 def stat_of(pid: int) -> list[bytes]:
@@ -222,6 +227,7 @@ class Shim:
             stdin = os.open(f"{self.folder}/stdin.txt", os.O_RDONLY)
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
         os.chdir(spec["cwd"])
+        self._check_wall(spec)
         self.worker = os.posix_spawn(
             program_in(spec["env"].get("PATH", os.defpath), spec["argv"][0]),
             spec["argv"],
@@ -241,6 +247,29 @@ class Shim:
         }
         self.save("process.json", {**records, "stop_within": sum(grace for _, grace in spec["stop_signals"])})
         self.ring(b"r")
+
+    def _check_wall(self, spec: dict[str, Any]) -> None:
+        """Before a wall is built around it: that the program is there, its limits, no way to abstract sockets."""
+        if spec.get("program") and not os.access(spec["program"], os.X_OK):
+            why = 13 if os.path.exists(spec["program"]) else 2
+            raise OSError(why, os.strerror(why), spec["program"])
+        for name, limit in spec.get("limits", {}).items():
+            kind = getattr(resource, f"RLIMIT_{name}")
+            now = resource.getrlimit(kind)
+            soft, hard = (limit if each == resource.RLIM_INFINITY else min(each, limit) for each in now)
+            resource.setrlimit(kind, (soft, hard))
+        if spec.get("scope"):
+            sys.path.append(os.path.dirname(__file__.replace("__pycache__/", "")))
+            import launcher  # pyright: ignore[reportMissingImports]  # found beside this file, without its package
+
+            launcher.limit_scope()
+
+    def main_process(self) -> int:
+        """The program itself, which a wall starts as the first child of its own processes; else what was started."""
+        pid = self.worker
+        for _ in range(self.spec.get("inner", 0)):
+            pid = next(iter(_children(pid)), 0)
+        return pid or self.worker
 
     def _open_input(self) -> None:
         path = f"{self.folder}/input.jsonl"
@@ -264,18 +293,27 @@ class Shim:
 
     def reap(self) -> None:
         """Collects every ended child; the main process's end is written down at once."""
+        code, until = None, 0.0
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 self.childless = True
-                return
+                break
+            if pid == 0 and time.monotonic() < until:
+                time.sleep(0.0005)
+                continue
             if pid == 0:
-                return
+                break
             self.exit["cpu"] += usage.ru_utime + usage.ru_stime
             self.exit["max_rss"] = max(self.exit["max_rss"], usage.ru_maxrss * (1024 if LINUX else 1))
             if pid == self.worker:
-                self.finish(os.waitstatus_to_exitcode(status))
+                code = os.waitstatus_to_exitcode(status)
+                if self.spec.get("inner"):
+                    code = 128 - code if 128 < code < 160 else code  # a wall tells a signal's number so
+                    until = time.monotonic() + SETTLE
+        if code is not None:
+            self.finish(code)
 
     def finish(self, code: int | None, error: str = "") -> None:
         """exit.json and the bell: first of all, since the next worker waits for it."""
@@ -330,7 +368,7 @@ class Shim:
         # before the first signal: a tool's shell sits in another group and would be lost where there is no subreaper
         self.known = descendants(self.worker)
         for name, grace in self.spec["stop_signals"]:
-            send([self.worker], getattr(signal, name))
+            send([self.main_process()], getattr(signal, name))
             send([self.worker, *self.known], signal.SIGCONT)  # a paused tree cannot act on it
             until = time.monotonic() + grace
             while not self.ended and time.monotonic() < until:
@@ -341,6 +379,16 @@ class Shim:
         until = time.monotonic() + SWEEP_LIMIT
         while not self.ended and time.monotonic() < until:
             self.wait(until - time.monotonic())
+
+    def hold(self) -> None:
+        """Lets what the worker left go on if it says that it handed something over; the engine looks whether it did."""
+        if self.stop_asked or self.childless or not os.path.exists(f"{self.spec['cwd']}/process.json"):
+            return
+        held = f"{self.folder}/held"
+        os.close(os.open(held, os.O_WRONLY | os.O_CREAT, 0o600))
+        while not (self.stop_asked or self.childless):
+            self.wait()
+        os.unlink(held)
 
     def sweep(self) -> None:
         """Ends and reaps whatever the worker left behind: SIGTERM, then SIGKILL until no child is left."""
@@ -378,6 +426,7 @@ class Shim:
                     self.finish(None, "could not be killed: it is stuck in the kernel")
         self.close_stdin()
         self.reap()
+        self.hold()
         self.sweep()
         self.save("exit.json", self.exit, sync=True)
         # Who listens has it open; a FIFO left behind trips whoever copies the folder.

@@ -6,24 +6,38 @@ import asyncio
 import hashlib
 import os
 import secrets
-import shlex
-import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from aura_engine.core.model import Check, Counts, Phase, Receipt, Verdict
 from aura_engine.errors import ProviderError, RuntimeFault
 from aura_engine.verify import inside, junit
 from aura_engine.verify.counts import counts_in, own_report, problem_with_counts, runs_pytest, runs_unittest
 from aura_engine.verify.judge import Judge, excerpt_of, gather, problem_with
+from aura_engine.verify.place import Place
 from aura_engine.verify.process import Ran, run_command
 from aura_engine.verify.values import problem_with_file
 
 MAX_OUTPUT = 50_000_000
 _MAX_TAIL = 2_000
+
+
+class Wall(Protocol):
+    """The containment in force; see Containment.command."""
+
+    def __call__(self, argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
+        """The command line that runs `argv` with no more in its reach than this."""
+        ...
+
+
+def no_wall(argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
+    """See Wall: none."""
+    return argv
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +47,30 @@ class Bench:
     env: Mapping[str, str]
     """By allow-list: PATH and the like; HOME, TMPDIR and the runner's settings are added here."""
     scratch: Path
-    """An existing folder outside the checkout that the containment lets the command write to."""
-    prefix: Sequence[str] = ()
-    """The containment: what stands before `/bin/sh -c COMMAND`."""
+    """An existing folder outside the checkout, for the private folders of commands."""
+    wall: Wall = no_wall
     judge: Judge | None = None
     max_output: int = MAX_OUTPUT
     """Bytes; more is red."""
+    _places: list[Place] = field(default_factory=list[Place])
+    """That wait for their next use: most checks leave no trace in theirs."""
+
+    @asynccontextmanager
+    async def place(self) -> AsyncGenerator[Place]:
+        """An empty place that nobody else uses."""
+        place = self._places.pop() if self._places else None
+        if place is not None and not place.is_fresh():
+            await asyncio.to_thread(place.remove)
+            place = None
+        place = place or Place(self.scratch / f"check-{secrets.token_hex(8)}")
+        place.name_report()
+        try:
+            yield place
+        finally:
+            if place.is_fresh():
+                self._places.append(place)
+            else:
+                await asyncio.shield(asyncio.to_thread(place.remove))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,34 +81,6 @@ class _Finding:
     counts: Counts | None = None
     output_hash: str = ""
     tail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The private folder of one run of a check: empty HOME, temporary files, the report under a random name."""
-
-    folder: Path
-    report: Path = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "report", self.folder / f"junit-{secrets.token_hex(8)}.xml")
-        for name in ("home", "tmp", "cache"):
-            (self.folder / name).mkdir(parents=True, mode=0o700)
-
-    def env(self, base: Mapping[str, str]) -> dict[str, str]:
-        """`base` with what keeps a run clean and makes pytest report, also where `make` or a script starts it."""
-        options = f"--junitxml={shlex.quote(str(self.report))} -o junit_family=xunit2"
-        cache = f"-o cache_dir={shlex.quote(str(self.folder / 'cache'))}"
-        return {
-            **base,
-            "HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder / "tmp"),
-            "PYTEST_ADDOPTS": f"{base.get('PYTEST_ADDOPTS', '')} {options} {cache}".strip(),
-            "JEST_JUNIT_OUTPUT_FILE": str(self.report),
-            "AURA_JUNIT_FILE": str(self.report),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONNOUSERSITE": "1",
-        }
 
 
 async def run_check(
@@ -154,10 +158,14 @@ async def _command(check: Check, command: str, checkout: Path, bench: Bench, cou
     own = "" if own.startswith("/") else own
     for path in filter(None, (check.file, own)):
         inside.remove(checkout, path)
-    place = _Place(bench.scratch / f"check-{secrets.token_hex(8)}")
-    try:
+    async with bench.place() as place:
         ran = await run_command(
-            [*bench.prefix, "/bin/sh", "-c", command],
+            bench.wall(
+                ["/bin/sh", "-c", command],
+                write=(checkout, place.folder),
+                temp=place.folder / "tmp",
+                network=check.network,
+            ),
             cwd=checkout,
             env=place.env(bench.env),
             limit=check.timeout,
@@ -165,8 +173,6 @@ async def _command(check: Check, command: str, checkout: Path, bench: Bench, cou
         )
         report = inside.resolve(checkout, own) if own else place.report
         counts = await asyncio.to_thread(junit.read_report, report) if os.path.lexists(report) else None
-    finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, place.folder, ignore_errors=True))
     if counts is None and not runs_pytest(command) and runs_unittest(command):
         counts = counts_in(ran.tail)
     problem = _problem_with_run(ran, check, bench.max_output) or problem_with_counts(check, counts, counts_before)

@@ -92,6 +92,7 @@ def test_a_probe_makes_it_proven_and_can_send_it_back(bench):
 
 
 def test_what_the_person_changes_meanwhile_is_theirs(bench):
+    bench.settings["AURA_CONTAINMENT"] = "none"  # a worker plays the person
     bench.write({"task.md": "# Two files\n", "mine.txt": "old\n", "theirs.txt": "old\n"})
     edit = f"cd {str(bench.project)!r} && echo 'by the person' > mine.txt && echo new > extra.txt"
     first = task("First", "grep -q done theirs.txt")

@@ -197,6 +197,7 @@ def test_an_edit_in_mid_run_is_planned_under_the_next_letter_and_stops_what_is_n
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_workers_outlive_the_engine_and_are_adopted_or_collected(bench, how, tmp_path: Path):
     bench.write({"task.md": "# Greet\n"})
+    bench.settings["AURA_CONTAINMENT"] = "none"  # a file outside tells its programs when to go on
     go = tmp_path / "go"
     quick = task("Quick", "test -s quick.txt")
     plan = {"tasks": [GREETING, quick], "checks": [CHECK]}
@@ -227,6 +228,7 @@ def test_workers_outlive_the_engine_and_are_adopted_or_collected(bench, how, tmp
 
 def test_a_second_engine_is_told_who_owns_the_project(bench, tmp_path: Path):
     bench.write({"task.md": "# Greet\n"})
+    bench.settings["AURA_CONTAINMENT"] = "none"  # a file outside tells its programs when to go on
     go = tmp_path / "go"
     waits = {"Greet": [f"while [ ! -e {go} ]; do sleep 0.05; done; echo hello > greeting.txt", DONE]}
     with ScriptedModel(plan_brain(PLAN, waits)) as model:
@@ -248,6 +250,7 @@ def test_a_second_engine_is_told_who_owns_the_project(bench, tmp_path: Path):
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_finished_work_that_waits_for_its_verdict_survives_the_engine(bench, how, tmp_path: Path):
     bench.write({"task.md": "# Greet\n"})
+    bench.settings["AURA_CONTAINMENT"] = "none"  # a file outside tells its programs when to go on
     go = tmp_path / "go"
     slow = task("Greet", f"while [ ! -e {go} ]; do sleep 0.05; done; grep -q hello greeting.txt")
     with ScriptedModel(plan_brain({"tasks": [slow], "checks": [CHECK]}, GREETS)) as model:

@@ -20,25 +20,33 @@ Start = Callable[..., Awaitable[LocalWorker]]
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Starts a worker in a folder of its own; what still runs at the end is killed."""
-    runtime = LocalRuntime()
+async def start_with(tmp_path: Path) -> AsyncIterator[Callable[[LocalRuntime], Start]]:
+    """Starts workers by a runtime, each in a folder of its own; what still runs at the end is killed."""
     workers: list[LocalWorker] = []
 
-    async def starter(*argv: str, folder: str = "", **more: object) -> LocalWorker:
-        where = tmp_path / (folder or f"attempt-{len(workers)}")
-        env = {"HOME": str(tmp_path / "home"), **more.pop("env", {})}
-        launch = LaunchSpec(argv=argv, env=env, cwd=str(more.pop("cwd", tmp_path)), **more)
-        worker = await runtime.start(launch, where, "A1-1")
-        workers.append(worker)
-        return worker
+    def of(runtime: LocalRuntime) -> Start:
+        async def starter(*argv: str, folder: str = "", **more: object) -> LocalWorker:
+            where = tmp_path / (folder or f"attempt-{len(workers)}")
+            env = {"HOME": str(tmp_path / "home"), **more.pop("env", {})}
+            launch = LaunchSpec(argv=argv, env=env, cwd=str(more.pop("cwd", tmp_path)), **more)
+            worker = await runtime.start(launch, where, "A1-1")
+            workers.append(worker)
+            return worker
 
-    yield starter
+        return starter
+
+    yield of
     for worker in workers:
         shim.send([*shim.descendants(worker.shim.pid), worker.shim.pid], signal.SIGKILL)
         worker.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(worker.shim.pid, 0)  # noqa: ASYNC222 (it was just killed)
+
+
+@pytest.fixture
+def start(start_with: Callable[[LocalRuntime], Start]) -> Start:
+    """Starts a worker without a wall."""
+    return start_with(LocalRuntime())
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,7 +33,7 @@ async def test_a_green_receipt_holds_the_facts(checkout: Path, bench: Bench) -> 
     assert (receipt.tree, receipt.frozen_hash, receipt.phase) == ("tree", "f", Phase.TASK)
     assert len(receipt.output_hash) == 64
     assert receipt.duration > 0
-    assert not list(bench.scratch.iterdir())
+    assert not [place for place in bench.scratch.rglob("*") if not place.is_dir()]
 
 
 @pytest.mark.parametrize(
@@ -68,13 +70,23 @@ async def test_the_environment_is_private(checkout: Path, bench: Bench) -> None:
     assert "0022" in receipt.tail
 
 
-async def test_the_prefix_contains_the_command(checkout: Path, bench: Bench) -> None:
-    receipt = await run(cmd("echo $WRAPPED"), checkout, replace(bench, prefix=("env", "WRAPPED=yes")))
+async def test_the_wall_stands_around_the_command(checkout: Path, bench: Bench) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def wall(argv: Sequence[str], **reach: Any) -> Sequence[str]:
+        asked.append(reach)
+        return ["env", "WRAPPED=yes", *argv]
+
+    receipt = await run(cmd("echo $WRAPPED", network=True), checkout, replace(bench, wall=wall))
     assert receipt.tail == "yes\n"
+    (reach,) = asked
+    assert (reach["write"][0], reach["network"]) == (checkout, True)
+    assert reach["write"][1].parent == bench.scratch
+    assert reach["temp"] == reach["write"][1] / "tmp"
 
 
 async def test_what_cannot_be_started_is_an_error_of_the_machinery(checkout: Path, bench: Bench) -> None:
-    receipt = await run(cmd("true"), checkout, replace(bench, prefix=("/no/such/sandbox",)))
+    receipt = await run(cmd("true"), checkout, replace(bench, wall=lambda argv, **reach: ["/no/such/sandbox", *argv]))
     assert receipt.verdict is Verdict.ERROR
     assert "/no/such/sandbox" in receipt.reason
     gone = await run(cmd("true"), checkout / "gone", bench)
@@ -120,7 +132,7 @@ async def test_cancelling_leaves_nothing_behind(checkout: Path, bench: Bench) ->
     with pytest.raises(asyncio.CancelledError):
         await running_check
     assert not running(pid)
-    assert not list(bench.scratch.iterdir())
+    assert not [place for place in bench.scratch.rglob("*") if not place.is_dir()]
 
 
 async def test_output_is_bounded_and_hashed_whole(checkout: Path, bench: Bench) -> None:

@@ -1,0 +1,228 @@
+"""What a worker, a check or `prepare` may see of this machine, and the wall that holds it to that.
+
+One is chosen at the start: bubblewrap where it works, else Landlock, else none, which takes the person's consent.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aura_engine.errors import ConfigError
+from aura_engine.runtimes.installations import SYSTEM, Installations
+
+AUTO, BUBBLEWRAP, LANDLOCK, NONE = "auto", "bubblewrap", "landlock", "none"
+CONSENT = f"set AURA_CONTAINMENT={NONE} to let workers and checks run as you, with all your files in their reach"
+PROBE_LIMIT = 15.0
+PRIVATE_ETC = ("/etc", "/usr/local/etc")
+"""Where root could read what nobody else can; there Aura's programs see what everybody sees."""
+GPUS = ("nvidia*", "dri", "kfd", "dxg", "nvhost*", "nvmap")
+"""Below /dev."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What one program sees beyond the system's folders and the installed programs. All paths are absolute."""
+
+    write: tuple[Path, ...]
+    read: tuple[Path, ...] = ()
+    temp: Path | None = None
+    """Its private folder for temporary files."""
+    network: bool = True
+    gpu: bool = True
+    shim: bool = False
+    """A shim stands by: what outlives the program's end is swept by it, and its limits are set there."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What every view has in common."""
+
+    shown: tuple[Path, ...] = ()
+    """Real paths of installed programs outside the system's folders."""
+    links: Mapping[Path, str] = field(default_factory=dict[Path, str])
+    hidden: tuple[Path, ...] = ()
+    """Inside the system's folders, yet not for others: files and folders."""
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    homes: tuple[Path, ...] = ()
+    private: tuple[Path, ...] = ()
+    path: str = os.defpath
+
+    def of(self, argv: Sequence[str], view: View) -> Installations:
+        """The installations shown to one program: all that were found at the start, and its own as it is now."""
+        found = Installations(self.homes, self.private, self.path)
+        found.shown, found.links = set(self.shown), dict(self.links)
+        for word in argv:
+            if word.startswith("/"):
+                found.program(Path(word))
+        for path in view.read:
+            found.show(found.follow(path))
+        return found
+
+
+class Containment:
+    """No wall at all: programs run as the person would run them. The real ones are its children."""
+
+    name = NONE
+    gaps: tuple[str, ...] = ("whatever you can do yourself",)
+    """What it does not keep a program from, in words that go on from “a program can still …”."""
+    inner = 0
+    """How many processes stand between what is started and the program."""
+    scope = False
+    """Whether the shim has to close the way to abstract sockets."""
+
+    def __init__(self, ground: Ground | None = None) -> None:
+        self.ground = ground or Ground()
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What a program's environment needs within this wall."""
+        return self.ground.env
+
+    def wrap(self, argv: Sequence[str], view: View) -> list[str]:
+        """The command line that runs `argv` (an absolute path first) within the wall. Takes about 1 ms."""
+        return list(argv)
+
+    def problem(self) -> str:
+        """Why it does not work here; empty when it does. Runs it once."""
+        return ""
+
+    def command(
+        self,
+        argv: Sequence[str],
+        *,
+        write: Sequence[Path],
+        temp: Path,
+        network: bool,
+        read: Sequence[Path] = (),
+    ) -> list[str]:
+        """`wrap` for a command of the engine's own: a check, `prepare`."""
+        return self.wrap(argv, View(write=tuple(write), read=tuple(read), temp=temp, network=network))
+
+    def try_it(self) -> str:
+        """What a trial says: empty when the smallest program runs offline in a view of its own."""
+        try:
+            done = subprocess.run(
+                self.wrap(["/bin/sh", "-c", ":"], View(write=(), network=False)),
+                capture_output=True,
+                stdin=subprocess.DEVNULL,
+                timeout=PROBE_LIMIT,
+                cwd="/",
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        return "" if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The wall in force, and what the person should be told about it (`warning`, may be empty)."""
+
+    containment: Containment
+    warning: str = ""
+
+
+def survey(environ: Mapping[str, str], private: Sequence[Path]) -> Ground:
+    """Looks at the machine: takes some tens of milliseconds. `private`: the project, Aura's data, its workspaces."""
+    homes = {Path(environ.get("HOME") or "/nonexistent").resolve()}
+    with suppress(KeyError):  # a container's made-up user
+        homes.add(Path(pwd.getpwuid(os.getuid()).pw_dir).resolve())
+    homes -= {Path("/"), Path("/nonexistent")}
+    secluded = tuple(path.resolve() for path in private)
+    path = environ.get("PATH", os.defpath)
+    found = Installations(homes, secluded, path)
+    found.survey(environ)
+    inside = [place for place in (*homes, *secluded) if any(system in place.parents for system in SYSTEM)]
+    root = os.geteuid() == 0
+    hidden = [*inside, *(_kept_from_others() if root else ())]
+    env = found.told(environ)
+    if root:  # without root's powers tar cannot give files away
+        env["TAR_OPTIONS"] = "--no-same-owner"
+    return Ground(
+        shown=tuple(found.shown),
+        links=dict(found.links),
+        hidden=tuple(hidden),
+        env=env,
+        homes=tuple(homes),
+        private=secluded,
+        path=path,
+    )
+
+
+def choose(setting: str, environ: Mapping[str, str], private: Sequence[Path]) -> Chosen:
+    """The wall for this run. ConfigError when the one asked for does not work, or none does and nobody consented.
+
+    Blocks for up to PROBE_LIMIT seconds, commonly 0.1.
+    """
+    if setting == NONE:
+        warning = "AURA_CONTAINMENT=none: workers and checks run as you, with all your files and keys in their reach"
+        return Chosen(Containment(Ground(path=environ.get("PATH", os.defpath))), warning)
+    # only where they are wanted: both are here for Linux alone
+    from aura_engine.runtimes.bubblewrap import Bubblewrap
+    from aura_engine.runtimes.landlock import Landlock
+
+    ground = survey(environ, private)
+    found = {kind.name: kind(ground) for kind in (Bubblewrap, Landlock) if setting in (AUTO, kind.name)}
+    problems: list[str] = []
+    for containment in found.values():
+        problem = containment.problem()
+        if not problem:
+            return Chosen(containment, _said(containment, problems))
+        problems.append(f"{containment.name}: {problem}")
+    raise ConfigError(
+        f"Nothing on this machine can keep workers and checks away from your files ({'; '.join(problems)}).",
+        cure=f"Install bubblewrap (the package `bubblewrap`), or {CONSENT}.",
+    )
+
+
+def available(environ: Mapping[str, str]) -> bool:
+    """Whether any wall works here."""
+    try:
+        choose(AUTO, environ, ())
+    except ConfigError:
+        return False
+    return True
+
+
+def gpus() -> list[Path]:
+    """Device files of the graphics processors."""
+    return sorted(path for name in GPUS for path in Path("/dev").glob(name))
+
+
+def program_at(program: str, path: str, cwd: Path) -> str:
+    """The absolute path of a program as the shim would start it; where there is none, the one it would look for."""
+    if "/" in program:
+        return str(cwd / program)
+    found = shutil.which(program, path=path)
+    return str(Path(found).absolute()) if found else program
+
+
+def _said(containment: Containment, problems: Sequence[str]) -> str:
+    if not problems:
+        return ""
+    still = "; ".join(containment.gaps)
+    return f"Workers are contained by {containment.name} ({'; '.join(problems)}). A program can still {still}"
+
+
+def _kept_from_others() -> list[Path]:
+    """Files and folders of the system's settings that others than root cannot read."""
+    found: list[Path] = []
+    for top in PRIVATE_ETC:
+        for folder, folders, files in os.walk(top):
+            for name in (*folders, *files):
+                path = Path(folder, name)
+                mode = path.lstat().st_mode
+                need = 0o5 if stat.S_ISDIR(mode) else 0o4
+                if not stat.S_ISLNK(mode) and mode & need != need:
+                    found.append(path)
+            folders[:] = [name for name in folders if Path(folder, name) not in found]
+    return found
