@@ -7,7 +7,7 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 
 from aura_engine.config.settings import Settings
 from aura_engine.core import routing
@@ -201,6 +201,7 @@ class Supervisor:
             max_turns=hand.settings.max_turns,
             budget=self._settings.task_budget,
             resume=attempt.resumed,
+            contained=self._runtime.contained,
         )
         return hand, job
 
@@ -265,6 +266,11 @@ class Supervisor:
         """Bring a running worker a message; False when it has to wait for the next attempt."""
         watch = self._watched.get(task_id)
         return watch is not None and watch.message(text)
+
+    @property
+    def watched(self) -> Mapping[str, Watch]:
+        """By task: the workers that run now."""
+        return self._watched
 
     # ---- after the worker
 

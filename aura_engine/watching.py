@@ -10,6 +10,11 @@ from collections.abc import Callable, Coroutine
 from aura_engine.core.duration import format_duration
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Signal, SignalKind
 from aura_engine.errors import RuntimeFault
+from aura_engine.guard.activity import Limits, Place
+from aura_engine.guard.looping import Loops
+from aura_engine.guard.managed import NAME, Managed
+from aura_engine.guard.processes import Tree
+from aura_engine.guard.pulse import Pulse
 from aura_engine.hands import Hand
 from aura_engine.paths import tail_of
 from aura_engine.runtimes.local import LocalWorker
@@ -17,14 +22,14 @@ from aura_engine.workers.base import Job, Seen
 from aura_engine.workers.patterns import classify
 from aura_engine.workers.tail import Tail
 
-NO_EVENT = 600.0
-"""Seconds without output and without CPU time in the worker's processes before it counts as hung."""
-POST_RESULT = 10.0
-"""Seconds that a worker has to exit after its final result: some CLIs hang there."""
+LIMITS = Limits()
+"""How long a worker may be silent, and what counts as a sign of life meanwhile."""
 STOP_PATIENCE = 30.0
 """Seconds after which a shim that was asked to stop its worker is taken for stuck and passed over."""
-IDLE_CPU = 0.002
-"""Share of a core below which a silent worker does nothing."""
+STEP = 400
+"""Characters kept of the last thing that a worker did."""
+JOB_LOOK = 2.0
+"""Seconds between looks at the long jobs of a worker that has said its last word."""
 LONG = 3600.0
 """Seconds until the next look at a worker that cannot exceed anything meanwhile."""
 
@@ -45,16 +50,20 @@ class Watch:
         later: Callable[[Coroutine[None, None, object]], None],
     ) -> None:
         self.seen = Seen()
+        self.step = ""
+        """The last thing it did, in its own words; not cleaned."""
         self._worker = worker
         self._hand = hand
         self._job = job
         self._later = later
         self._parser = hand.backend.parser(job)
-        now = time.monotonic()
-        self._started = now - ran
-        self._last_output = now
+        self._started = time.monotonic() - ran
         self._frozen_at: float | None = None
-        self._cpu = 0.0
+        self._tree = Tree(worker.family, worker.record, job.folder / "output.jsonl")
+        place = Place(self._tree, job.workspace, job.folder / "error.log")
+        self._managed = Managed(job.workspace, self._tree)
+        self._pulse = Pulse(place, LIMITS, managed=self._managed)
+        self._loops = Loops()
         self._result_at: float | None = None
         self._refusals = 0
         self._why: EndKind | None = None
@@ -62,6 +71,11 @@ class Watch:
         self._stopped_at = 0.0
         self._forced = False
         self._changed = asyncio.Event()
+
+    @property
+    def tree(self) -> Tree:
+        """Its processes."""
+        return self._tree
 
     async def run(self) -> tuple[Ending, ExitRecord]:
         """Follow it to its end; how it ended, told from stream, stderr and exit status, or why we stopped it."""
@@ -77,12 +91,15 @@ class Watch:
         following = asyncio.create_task(tail.follow(), name=f"tail {self._job.folder}")
         exiting = asyncio.create_task(self._worker.wait(), name=f"exit {self._job.folder}")
         try:
-            while not exiting.done():
-                pause = self._check_limits()
+            while not exiting.done() or await self._jobs_go_on():
                 self._changed.clear()
+                pause = await self._check_limits()
+                if self._why is None and self._frozen_at is None:
+                    pause = min(pause, await self._feel(), JOB_LOOK if exiting.done() else LONG)
                 nudge = asyncio.create_task(self._changed.wait())
                 try:
-                    await asyncio.wait({exiting, nudge}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                    news = {nudge} if exiting.done() else {exiting, nudge}
+                    await asyncio.wait(news, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     nudge.cancel()
             record = exiting.result()
@@ -102,9 +119,15 @@ class Watch:
     # ---- what it says
 
     def _heard(self, signals: list[Signal]) -> None:
-        self._last_output = time.monotonic()
+        self._pulse.heard()
+        now = time.monotonic()
         for signal in signals:
             self.seen.add(signal)
+            if signal.kind is SignalKind.TOOL:
+                self.step = f"{signal.tool} {signal.text}".strip()[:STEP]
+            elif signal.kind is SignalKind.MESSAGE and signal.text:
+                self.step = signal.text[:STEP]
+            self._loops.feed(signal, now)
             if signal.kind in (SignalKind.FINISHED, SignalKind.FAILED) and self._result_at is None:
                 self._result_at = time.monotonic()
                 if self._hand.backend.stdin_open:
@@ -112,6 +135,10 @@ class Watch:
                 self._changed.set()
             elif signal.kind is SignalKind.RETRY:
                 self._refused(signal.status)
+        if self.seen.finished is None and self.seen.failed is None:
+            self._result_at = None  # it has taken its last word back
+        if self._loops.due:
+            self._changed.set()
         if self.seen.turns > self._job.max_turns + 1:
             self.stop(EndKind.OUT_OF_TURNS, f"took more than {self._job.max_turns} turns")
 
@@ -125,7 +152,16 @@ class Watch:
 
     # ---- its limits
 
-    def _check_limits(self) -> float:
+    async def _jobs_go_on(self) -> bool:
+        """Whether jobs run that it handed over; its shim holds them until it hears from us."""
+        if self._why is not None or not (self._job.workspace / NAME).exists():
+            return False
+        if (await asyncio.to_thread(self._managed.look)).running:
+            return True
+        self._worker.begin_stop()
+        return False
+
+    async def _check_limits(self) -> float:
         """Stop what is over a limit; seconds until the next look is due."""
         now = time.monotonic()
         if self._why is not None:
@@ -140,22 +176,27 @@ class Watch:
             self.stop(EndKind.OUT_OF_TIME, f"still running after {format_duration(self._job.budget)}")
             return STOP_PATIENCE
         if self._result_at is not None:
-            grace = self._result_at + POST_RESULT - now
+            if (await asyncio.to_thread(self._managed.look)).running:
+                self._result_at = now
+                return min(left, JOB_LOOK)
+            grace = self._result_at + LIMITS.post_result - now
             if grace <= 0:
                 # It had said its last word: the claim stands as if it had exited, the checks decide.
                 self._worker.begin_stop()
                 self._result_at = None
                 return STOP_PATIENCE
             return min(left, grace)
-        quiet = now - self._last_output
-        if quiet >= NO_EVENT:
-            cpu = self._worker.usage_sample()[0]
-            if cpu - self._cpu < IDLE_CPU * quiet:
-                self.stop(EndKind.HUNG, f"no output and no work for {quiet / 60:.0f} minutes")
-                return STOP_PATIENCE
-            self._cpu, self._last_output = cpu, now
-            quiet = 0.0
-        return min(left, NO_EVENT - quiet) + 0.01
+        return left + 0.01
+
+    async def _feel(self) -> float:
+        """Look at it when it has been silent, or busy with the same, for long; seconds until the next look is due."""
+        if self._loops.due and (words := await self._loops.check(self._tree, self._job.workspace, LIMITS)):
+            self.stop(EndKind.LOOPING, words)
+        elif self._pulse.due() <= 0:
+            verdict = await self._pulse.look()
+            if verdict.hung:
+                self.stop(EndKind.HUNG, verdict.words)
+        return max(self._pulse.due(), 0.01)
 
     # ---- what others ask of it
 
@@ -175,7 +216,7 @@ class Watch:
         elif not frozen and self._frozen_at is not None:
             gap, self._frozen_at = now - self._frozen_at, None
             self._started += gap
-            self._last_output += gap
+            self._pulse.awake()
             self._result_at = None if self._result_at is None else self._result_at + gap
             self._later(self._worker.resume())
         self._changed.set()

@@ -85,6 +85,13 @@ class Stage:
         path.with_suffix(".story").write_text(json.dumps(stories))
         return path
 
+    @staticmethod
+    async def eventually(true: Callable[[], Any]) -> None:
+        """Waits for something outside of this process to become true."""
+        async with asyncio.timeout(LIMIT):
+            while not true():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     def starts(self, name: str) -> list[dict[str, Any]]:
         """What each start of a program was given."""
         log = (self.folder / name).with_suffix(".log")
@@ -96,7 +103,9 @@ class Stage:
         with ScriptedModel(plan_brain(plan or PLAN, workers or {})) as model:
             api = {"API_PROVIDER": "openai", "API_BASE_URL": f"{model.url}/v1", "API_KEY": "k", "API_MODEL": "m"}
             flash = {"FLASH_BACKEND": "claude", "WORKER_MODE": "flash-only", "FLASH_API_KEY": "k"}
-            flags = {name: value.replace("{model}", model.url) for name, value in {**api, **flash, **settings}.items()}
+            # The programs here keep their log beside them, which is outside of what a contained worker may touch.
+            wanted = {**api, **flash, "CONTAINMENT": "none", **settings}
+            flags = {name: value.replace("{model}", model.url) for name, value in wanted.items()}
             loaded = load_settings(flags=flags, environ={}, project=self.project)
             hired = hire(loaded.settings, os.environ)
             options = Options(

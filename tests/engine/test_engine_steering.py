@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 
@@ -20,13 +19,6 @@ POOR = {"end": {"subtype": "success", "is_error": True, "api_error_status": 402,
 
 def is_started(event) -> bool:
     return event.kind == "attempt_started"
-
-
-async def eventually(true) -> None:
-    """Waits for something outside the engine to become true."""
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110 - it is outside of this process
-            await asyncio.sleep(0.01)
 
 
 async def test_a_parked_attempt_goes_on_in_its_own_session_and_folder(stage):
@@ -122,7 +114,7 @@ async def test_a_paused_worker_is_frozen_and_its_pause_is_no_working_time(stage)
         worker = psutil.Process(started.process.pid)
         assert play.engine.command(commands.Pause(task="A1")) == ""
         assert "paused already" in play.engine.command(commands.Pause(task="A1"))
-        await eventually(lambda: worker.status() == psutil.STATUS_STOPPED)
+        await stage.eventually(lambda: worker.status() == psutil.STATUS_STOPPED)
         assert play.engine.command(commands.Resume(task="A1")) == ""
         assert await play.end() is RunStatus.ACHIEVED
     assert play.state.tasks["A1"].attempts[0].idle > 0
@@ -134,7 +126,7 @@ async def test_a_paused_worker_can_be_killed(stage):
         started = await play.until(is_started)
         play.engine.command(commands.Pause(task="A1"))
         worker = psutil.Process(started.process.pid)
-        await eventually(lambda: worker.status() == psutil.STATUS_STOPPED)
+        await stage.eventually(lambda: worker.status() == psutil.STATUS_STOPPED)
         play.engine.command(commands.Kill(task="A1"))
         ended = await play.until(lambda event: event.kind == "attempt_ended")
         assert ended.outcome is Outcome.INTERRUPTED
@@ -147,7 +139,7 @@ async def test_a_killed_task_that_is_retried_goes_on_in_its_session(stage):
     async with stage.play(CLAUDE_BIN=str(program)) as play:
         await play.until(is_started)
         paths = play.engine._options.paths
-        await eventually(lambda: (paths.workspace("A1", 1) / "begun").exists())
+        await stage.eventually(lambda: (paths.workspace("A1", 1) / "begun").exists())
         play.engine.command(commands.Kill(task="A1"))
         await play.until(lambda event: event.kind == "task_settled")
         assert play.engine.command(commands.RetryTask(task="A1", instructions="Be quick.")) == ""
@@ -203,11 +195,11 @@ async def test_a_worker_that_vanished_with_its_shim_goes_on_in_its_session(stage
     async with stage.play(CLAUDE_BIN=str(program)) as play:
         await play.until(is_started)
         paths = play.engine._options.paths
-        await eventually(lambda: (paths.workspace("A1", 1) / "half.txt").exists())
+        await stage.eventually(lambda: (paths.workspace("A1", 1) / "half.txt").exists())
     folder = paths.attempt("A1", 1)
     for record in _processes(folder):
         record.send_signal(signal.SIGKILL)
-        await eventually(lambda record=record: not record.is_running() or record.status() == psutil.STATUS_ZOMBIE)
+        await stage.eventually(lambda record=record: not record.is_running() or record.status() == psutil.STATUS_ZOMBIE)
     (folder / "bell").unlink(missing_ok=True)
     async with stage.play(CLAUDE_BIN=str(program)) as play:
         assert await play.end() is RunStatus.ACHIEVED
