@@ -1,0 +1,233 @@
+"""The application: themes, keys, places, and word of what came in. What it shows and does lives elsewhere."""
+
+from __future__ import annotations
+
+import locale
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import work
+from textual.app import SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import Monochrome, NoColor
+from textual.screen import Screen
+
+from aura_engine.control.link import Link
+from aura_engine.core.text import one_line
+from aura_tui import theming
+from aura_tui.actions import action_of, available, bindings
+from aura_tui.base import BaseApp, Options
+from aura_tui.bridge import Bridge
+from aura_tui.screens.place import Place
+from aura_tui.screens.table import PLACES, make_place
+from aura_tui.steering import Steering
+
+if TYPE_CHECKING:
+    from textual.timer import Timer
+
+THEME_LOOK = 2.0
+"""Seconds between two looks at the person's theme files."""
+
+
+class AuraApp(BaseApp):
+    """Returns `background` when the run is to go on without it, "" otherwise."""
+
+    TITLE = "aura"
+    CSS_PATH = "aura.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings(),
+        Binding("escape", "out", "back", show=False, id="app.back"),
+    ]
+
+    def __init__(self, link: Link, options: Options | None = None) -> None:
+        options = options or Options()
+        super().__init__(
+            link, options, ascii_only=_ascii_terminal() if options.ascii_only is None else options.ascii_only
+        )
+        self.bridge = Bridge(self, link)
+        self.steering = Steering(self)
+        self._theme_stamp = theming.stamp(self.options.themes)
+        self._needs_you = ""
+        self._ticker: Timer | None = None
+        self.set_class(self.ascii_only, "-ascii")
+        self._load_themes()
+        self.theme = self._first_theme()
+
+    def on_mount(self) -> None:
+        """See App."""
+        ids = {binding.id for binding in bindings()}
+        unknown = [one_line(key, 40) for key in self.keys if key not in ids]
+        if unknown:
+            self.say(f"Unknown actions in the keymap: {', '.join(unknown)}.", "warning")
+        self.set_keymap({id: key for id, key in self.keys.items() if id in ids})
+        self.push_screen(make_place("dashboard"))
+        self._ticker = self.set_interval(1.0, self._tick)
+        self.set_interval(THEME_LOOK, self._look_at_themes)
+        self._pump()
+
+    @work(exclusive=True, group="bridge", exit_on_error=False)
+    async def _pump(self) -> None:
+        await self.bridge.pump()
+
+    @property
+    def place(self) -> Place | None:
+        """The topmost place that can be painted, below any dialog; None while there is none, or none any more."""
+        if not self.is_running:
+            return None
+        return next(
+            (screen for screen in reversed(self.screen_stack) if isinstance(screen, Place) and screen.is_mounted), None
+        )
+
+    def facts_came(self) -> None:
+        """See BaseApp."""
+        place = self.place
+        if place is not None:
+            place.frame()
+        while self.model.notices:
+            said = self.model.notices.popleft()
+            self.say(said.text, "warning")
+            if self.options.bell:
+                self.bell()
+        self._show_title()
+
+    def link_ended(self) -> None:
+        """See BaseApp."""
+        self.facts_came()
+
+    def leave(self, *, background: bool = False) -> None:
+        """Close the screen."""
+        self.exit("background" if background else "")
+
+    def go_to_need(self) -> None:
+        """Go to the first task that waits for a person, or say that none does."""
+        state = self.model.state
+        stuck = [
+            task_id
+            for task_id in self.model.outline.depth
+            if state.tasks[task_id].status.value in ("blocked", "killed")
+        ]
+        if not stuck:
+            self.say("Nothing needs you now.")
+            return
+        from aura_tui.widgets.tree import TaskTree
+
+        for tree in self.screen.query(TaskTree):
+            tree.reveal(stuck[0])
+
+    def action_do(self, id: str) -> None:
+        """See BaseApp."""
+        action = action_of(id)
+        place = self.place
+        task = place.chosen if place else ""
+        if action.place:
+            self.go(action.place)
+        elif self.steering.knows(id):
+            self._steer(id, task)
+        elif id.startswith("app."):
+            self._own(id)
+        elif place is not None:
+            place.view(id)
+
+    def go(self, name: str) -> None:
+        """Open a place, or come back from it when it is open already."""
+        if isinstance(self.screen, Place) and self.screen.place_name == name:
+            self.pop_screen()
+        elif name in PLACES:
+            self.push_screen(make_place(name))
+
+    def action_out(self) -> None:
+        """Out of a place, back to the dashboard."""
+        if len([screen for screen in self.screen_stack if isinstance(screen, Place)]) > 1:
+            self.pop_screen()
+        elif self.place is not None:
+            self.place.view("back")
+
+    @work(exclusive=True, group="steering", exit_on_error=False)
+    async def _steer(self, id: str, task: str) -> None:
+        await self.steering.do(id, task)
+
+    def _own(self, id: str) -> None:
+        match id:
+            case "app.theme":
+                self._choose_theme()
+            case "app.help":
+                from aura_tui.screens.help import Help
+
+                self.push_screen(Help(self.keys))
+            case "app.palette":
+                self.action_command_palette()
+            case _:
+                raise KeyError(id)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """See App: the palette's entries, from the table of actions."""
+        for action in available():
+            if action.id != "app.palette":
+                yield SystemCommand(action.label.capitalize(), action.help, lambda id=action.id: self.action_do(id))
+        yield SystemCommand("Screenshot", "Save this screen as a picture (SVG)", self.deliver_screenshot)
+
+    @work(exclusive=True, group="steering", exit_on_error=False)
+    async def _choose_theme(self) -> None:
+        from aura_tui.screens.dialogs import Choice, Choose
+
+        before = self.theme
+        names = [name for name in self._loaded.themes if name in self.available_themes]
+
+        def preview(name: str) -> None:
+            self.theme = name
+
+        choices = [Choice(name, name, "yours" if self._is_own(name) else "") for name in names]
+        chosen = await self.push_screen_wait(Choose("Colours", choices, chosen=before, preview=preview))
+        self.theme = chosen or before
+
+    def _is_own(self, name: str) -> bool:
+        return self._loaded.paths[name].parent == self.options.themes
+
+    def _tick(self) -> None:
+        place = self.place
+        if place is not None:
+            place.tick()
+        self._show_title()
+
+    def _look_at_themes(self) -> None:
+        stamp = theming.stamp(self.options.themes)
+        if stamp != self._theme_stamp:
+            self._theme_stamp = stamp
+            self._load_themes()
+            if self.theme in self._loaded.themes:
+                self._watch_theme(self.theme)
+
+    def _load_themes(self) -> None:
+        self._loaded = theming.load([theming.OURS, self.options.themes])
+        for theme in self._loaded.themes.values():
+            self.register_theme(theme)
+        for problem in self._loaded.problems:
+            self.call_later(self.say, f"Theme left out: {problem}", "warning")
+
+    def _first_theme(self) -> str:
+        """The person's, ours, or the plainest where there are no more than sixteen colours."""
+        if self.no_color:
+            self._filters = [NoColor() if isinstance(each, Monochrome) else each for each in self._filters]
+            return theming.PLAINEST
+        wanted = self.options.theme
+        if wanted and wanted in self.available_themes:
+            return wanted
+        if wanted:
+            self.call_later(self.say, f"There is no theme “{wanted}”.", "warning")
+        few = self.console.color_system in (None, "standard", "windows")
+        return theming.PLAINEST if few else theming.DEFAULT
+
+    def _show_title(self) -> None:
+        """Name the run, and whether it needs somebody, in the terminal's own title."""
+        figures = self.model.figures(0.0, {})
+        title = f"{'? ' if figures.needs_you else ''}aura {figures.goal}: {figures.state}"
+        if title != self._needs_you and self._driver is not None and not self.is_headless:
+            self._needs_you = title
+            self._driver.write(f"\x1b]0;{one_line(title, 80)}\x07")
+
+
+def _ascii_terminal() -> bool:
+    encoding = locale.getpreferredencoding(False).lower().replace("-", "")
+    return encoding not in ("utf8", "utf16", "utf32") or os.environ.get("TERM", "") in ("linux", "vt100", "vt220")

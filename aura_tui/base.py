@@ -1,0 +1,69 @@
+"""What screens and widgets may ask of the application, without knowing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from textual.app import App
+
+from aura_engine.control.link import Link
+from aura_engine.core.text import one_line
+from aura_tui.tones import Palette
+from aura_tui.viewmodel import ViewModel
+
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the config file says about the screen."""
+
+    theme: str = ""
+    """Empty: our dark one, or the plainest where the terminal has sixteen colours or none."""
+    themes: Path | None = None
+    """The folder of a person's own themes."""
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Key by action id (see actions.py)."""
+    bell: bool = False
+    ascii_only: bool | None = None
+    """None: told from the locale and the terminal."""
+
+
+class BaseApp(App[str]):
+    """The run as the screen sees it, the link to it, and a few words."""
+
+    def __init__(self, link: Link, options: Options, *, ascii_only: bool) -> None:
+        super().__init__()
+        self.link = link
+        self.options = options
+        self.keys: dict[str, str] = dict(options.keys)
+        self.ascii_only = ascii_only
+        self.model = ViewModel(ascii_only=ascii_only)
+        self._palette: tuple[Mapping[str, str], Palette] | None = None
+
+    @property
+    def palette(self) -> Palette:
+        """The tones of the theme as it is now."""
+        variables = self.theme_variables
+        if self._palette is None or self._palette[0] is not variables:
+            self._palette = (variables, Palette(variables, ansi=self.native_ansi_color))
+        return self._palette[1]
+
+    def say(self, text: str, severity: Severity = "information") -> None:
+        """A toast; the text is never read as markup."""
+        self.notify(one_line(text, 500), severity=severity, markup=False, timeout=8 if severity != "information" else 4)
+
+    def action_do(self, id: str) -> None:
+        """Do what the row of the table of actions says (all keys, hints and palette entries end here)."""
+        raise NotImplementedError
+
+    def facts_came(self) -> None:
+        """The model has taken facts in."""
+        raise NotImplementedError
+
+    def link_ended(self) -> None:
+        """The engine has said its last word; what is shown stays."""
+        raise NotImplementedError
