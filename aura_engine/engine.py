@@ -7,8 +7,10 @@ import contextlib
 import logging
 import os
 import platform
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
@@ -71,6 +73,7 @@ from aura_engine.planning import Asking, Planning
 from aura_engine.preparing import Preparation
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
+from aura_engine.runtimes.containment import Chosen, choose
 from aura_engine.runtimes.environment import worker_env
 from aura_engine.runtimes.local import LocalRuntime
 from aura_engine.supervisor import Supervisor
@@ -113,6 +116,9 @@ class Engine:
         self._options = options
         self.on_open: Callable[[], None] = lambda: None
         """Called once the journal is open and replayed: the moment to subscribe."""
+        self.beside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+        """Entered then, left when all has been said but the journal and the run's lock are still ours."""
+        self._parts: Parts | None = None
         self._woken = asyncio.Event()
         self._stopping: RunStatus | None = None
         self._checking: asyncio.Task[None] | None = None
@@ -128,6 +134,22 @@ class Engine:
         """The way in for facts; there once `run` has opened the journal."""
         assert self._recorder is not None
         return self._recorder
+
+    @property
+    def options(self) -> Options:
+        """What it was given."""
+        return self._options
+
+    @property
+    def parts(self) -> Parts:
+        """The wired rooms; there once the base is taken."""
+        assert self._parts is not None
+        return self._parts
+
+    @property
+    def ready(self) -> bool:
+        """The rooms are wired."""
+        return self._parts is not None
 
     def wake(self) -> None:
         """Look at the state again."""
@@ -147,6 +169,7 @@ class Engine:
         options = self._options
         goal = parse_goal(await asyncio.to_thread(read_goal, options.task_file, project=options.project))
         options.paths.ensure(options.project)
+        self._chosen = await asyncio.to_thread(self._containment)
         with OwnerLock.acquire(options.paths.lock):
             journal = await asyncio.to_thread(Journal.open, options.paths.journal, on_trouble=_trouble)
             recorder = self._recorder = Recorder(journal, options.clock)
@@ -160,13 +183,21 @@ class Engine:
                 remember_run(
                     options.paths.run.parent, options.task_file, project=options.project, wall=options.clock.wall()
                 )
-                await store.init()
-                return await self._run(goal, store)
+                async with self.beside():
+                    await store.init()
+                    return await self._run(goal, store)
             finally:
                 with contextlib.suppress(AuraError):
                     await options.provider.aclose()
                 await store.aclose()
                 await journal.close()
+
+    def _containment(self) -> Chosen:
+        """What keeps workers and checks from the person's files. ConfigError when nothing does and nobody consented."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold keys
+        options = self._options
+        private = (options.project, options.paths.run.parent, options.paths.scratch.parent, options.task_file)
+        return choose(options.settings.containment, os.environ, private)
 
     async def _run(self, goal: Goal, store: GitStore) -> RunStatus:
         options, recorder = self._options, self.recorder
@@ -183,8 +214,11 @@ class Engine:
                 project=str(options.project),
                 task_file=str(options.task_file),
                 fallbacks=tuple(options.fallbacks),
+                containment=self._chosen.containment.name,
             )
         )
+        if self._chosen.warning:
+            recorder.record(Notice(text=self._chosen.warning, level="warning"))
         for note in (*options.notes, *goal.notes):
             recorder.record(Notice(text=note))
         if goal.revision != state.revision:
@@ -244,14 +278,19 @@ class Engine:
         """The rooms, each given what it needs of the others."""
         options, recorder = self._options, self.recorder
         state = recorder.state
-        env = worker_env({}, home=options.paths.homes)
+        containment = self._chosen.containment
+        env = worker_env(containment.env, home=options.paths.homes)
         preparation = Preparation(
-            store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare
+            store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare, containment
         )
+
+        def wall(argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
+            return containment.command(argv, write=write, temp=temp, network=network, read=preparation.shown())
+
         judge = ModelJudge(options.provider, options.settings.api_max_tokens, options.settings.api_timeout)
         await asyncio.to_thread(shutil.rmtree, options.paths.checks, ignore_errors=True)
-        verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge)
-        runtime = LocalRuntime()
+        verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge, wall=wall)
+        runtime = LocalRuntime(containment, preparation.shown)
         workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
         hands = Hands(options.hands, options.fallbacks)
         supervisor = Supervisor(recorder, store, options.paths, workspaces, runtime, hands, options.settings, self.wake)
@@ -317,16 +356,16 @@ class Engine:
         """What committed events set in motion."""
         match committed.event.kind:
             case "landed":
-                self._parts.delivering.want()
-                self._parts.supervisor.forget(committed.event.task, committed.event.n)
+                self.parts.delivering.want()
+                self.parts.supervisor.forget(committed.event.task, committed.event.n)
             case "attempt_ended":
-                self._parts.supervisor.forget(committed.event.task, committed.event.n)
+                self.parts.supervisor.forget(committed.event.task, committed.event.n)
             case "person_landed":
-                self._parts.delivering.want()
+                self.parts.delivering.want()
             case "plan_changed":
                 assert isinstance(committed.event, PlanChanged)
                 for task_id in committed.event.archive:
-                    self._parts.supervisor.stop(task_id, "no longer wanted")
+                    self.parts.supervisor.stop(task_id, "no longer wanted")
             case _:
                 pass
         self.wake()
@@ -371,7 +410,7 @@ class Engine:
 
     def _tick(self, group: asyncio.TaskGroup) -> tuple[RunStatus, str] | None:
         """Start what can start, ask what has to be asked; the end, when there is nothing left to do."""
-        state, parts, settings = self.recorder.state, self._parts, self._options.settings
+        state, parts, settings = self.recorder.state, self.parts, self._options.settings
         now = self.recorder.clock.wall()
         if self._opening is not None and not self._opening.done():
             return None
@@ -413,7 +452,7 @@ class Engine:
 
     async def _take_person_changes(self) -> None:
         try:
-            await self._parts.delivering.take_person_changes()
+            await self.parts.delivering.take_person_changes()
         except (GitError, OSError) as error:
             text = f"your changes in the folder could not be read: {one_line(str(error), 300)}"
             self.recorder.record(Notice(text=text, level="warning"))
@@ -422,7 +461,7 @@ class Engine:
         """Run the goal checks; what the machinery breaks off is tried again, with back-off."""
         await self._take_person_changes()
         try:
-            await self._parts.checks.run(fresh=fresh)
+            await self.parts.checks.run(fresh=fresh)
             self._check_tries = 0
         except (GitError, RuntimeFault, OSError) as error:
             self._check_tries += 1
@@ -435,7 +474,7 @@ class Engine:
         """Deliver and end; False when something changed meanwhile and the run goes on."""
         state = self.recorder.state
         try:
-            await self._parts.delivering.deliver()
+            await self.parts.delivering.deliver()
         except (AuraError, OSError) as error:
             status, reason = RunStatus.FAILED, f"the work could not be delivered: {one_line(str(error), 300)}"
         if status is RunStatus.ACHIEVED and not checked(state):
@@ -453,6 +492,8 @@ class Engine:
         refused = refusal(recorder.state, command)
         if refused:
             return refused
+        if not self.ready and not isinstance(command, Stop):
+            return "the engine is still starting; try again in a moment"
         match command:
             case Answer():
                 recorder.record(QuestionAnswered(id=command.question, answer=command.answer))
@@ -470,15 +511,15 @@ class Engine:
 
     def _carry_out(self, command: Command) -> None:
         """What a request sets in motion beyond the state that it changes."""
-        state, supervisor = self.recorder.state, self._parts.supervisor
+        state = self.recorder.state
         match command:
             case Kill():
-                stopping = supervisor.stop(command.task, "stopped by you")
+                stopping = self.parts.supervisor.stop(command.task, "stopped by you")
                 if not stopping and state.tasks[command.task].live is None:
                     settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
                     self.recorder.record(settled)
             case Pause() | Resume() if command.task:
-                supervisor.freeze(command.task)
+                self.parts.supervisor.freeze(command.task)
             case Stop(drain=True):
                 self._draining = True
             case Stop():
@@ -488,7 +529,7 @@ class Engine:
 
     def _message(self, command: Message) -> None:
         live = self.recorder.state.tasks[command.task].live
-        injected = self._parts.supervisor.message(command.task, command.text)
+        injected = self.parts.supervisor.message(command.task, command.text)
         given = MessageGiven(
             task=command.task,
             n=live.n if live else 0,
@@ -500,7 +541,7 @@ class Engine:
 
     def _replan(self, command: AddTask | EditTask | DropTask) -> str:
         """The person's own hand on the plan, held to the same rules as the planner's; why not, or ""."""
-        draft = Draft(self.recorder.state, self._parts.planning.rules, by_person=True)
+        draft = Draft(self.recorder.state, self.parts.planning.rules, by_person=True)
         try:
             match command:
                 case AddTask():

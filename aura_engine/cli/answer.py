@@ -1,4 +1,4 @@
-"""`aura answer QUESTION TEXT`: answer the planner while no engine runs; the next start goes on with it."""
+"""`aura answer QUESTION TEXT`: answer the planner, whether an engine runs or the next start is to go on with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parser() -> argparse.ArgumentParser:
     """Its options."""
     made = argparse.ArgumentParser(
         prog="aura answer",
-        description="Answer a question of the planner's; then start the goal again and it goes on.",
+        description="Answer a question of the planner's; where no engine runs, start the goal again and it goes on.",
     )
     made.add_argument("question", metavar="QUESTION", help="its id, as q1 (aura status shows open ones)")
     made.add_argument("text", nargs="+", metavar="TEXT", help="your answer")
@@ -23,18 +23,34 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Journal the answer. OwnedError while an engine runs."""
+    """Give the answer to the engine that runs, else to the journal. UsageError when it cannot be taken."""
     folder = run_folder(arguments)
     answer = " ".join(arguments.text)
-    try:
-        asyncio.run(_answer(folder, arguments.question, answer))
-    except OwnedError as error:
-        raise OwnedError(str(error), cure="While it runs, answer by writing it into the task file.") from error
+    goes_on = _told(folder, arguments.question, answer)
+    if not goes_on:
+        try:
+            asyncio.run(_answer(folder, arguments.question, answer))
+        except OwnedError as error:
+            raise OwnedError(str(error), cure="It is just starting or ending: try again.") from error
     if arguments.json:
         print_json({"question": arguments.question, "answer": answer})
     else:
-        print(f"Answered {arguments.question}. Start the goal again and it goes on.")
+        print(f"Answered {arguments.question}. {'It goes on.' if goes_on else 'Start the goal again and it goes on.'}")
     return 0
+
+
+def _told(folder: Path, question: str, answer: str) -> bool:
+    """Tell the engine; False when none runs. UsageError when it refuses."""
+    from aura_engine.cli.asks import Refused, request
+    from aura_engine.control.client import NoEngine
+
+    try:
+        request(folder, {"kind": "answer", "question": question, "answer": answer})
+    except NoEngine:
+        return False
+    except Refused as refused:
+        raise UsageError(str(refused), cure="aura status shows the open questions.") from refused
+    return True
 
 
 async def _answer(folder: Path, question: str, answer: str) -> None:

@@ -35,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from aura_engine.demo.server import ScriptedModel
     from aura_engine.demo.story import brain, edit_when, make_project
     from aura_engine.recorder import Committed
+    from aura_engine.runtimes.containment import NONE, available
 
     flags = {"AURA_MAX_CONCURRENT_TASKS": "3", **flags_of(arguments)}
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AURA_")}
@@ -58,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     workers = flags["AURA_MAX_CONCURRENT_TASKS"]
     if not arguments.json:
         print(SAID.format(workers=workers, folder=folder), flush=True)
+    # The example's workers are ours: nobody is asked for consent where nothing can contain them; the run says so.
+    if not available(os.environ):
+        flags["AURA_CONTAINMENT"] = NONE
     with ScriptedModel(brain()) as model:
         flags |= settings_for(model.url)
         return run_goal(task_file, folder, flags, environ, arguments, sys.stdout, beside=person)

@@ -14,18 +14,36 @@ from typing import NoReturn, cast
 COMMANDS = {
     "start": "run a goal (`aura TASK.md` is the same)",
     "demo": "see all of it with a scripted model: no key, no Docker, no CLI",
+    "doctor": "whether a run could start here, and what to do where not",
     "status": "where the last run stands",
     "progress": "its tree of tasks",
     "receipts": "what was checked, with which result",
     "history": "goal revisions, plans, starts and ends",
+    "events": "what has happened; --follow: and what happens",
+    "attach": "watch a run that goes on elsewhere on this machine; leaving it leaves the run",
     "answer": "answer a question of the planner's",
+    "pause": "start nothing new; with a task: freeze its worker",
+    "resume": "undo a pause",
+    "stop": "end the engine; running workers go on",
+    "wake": "do not wait for limits any longer",
+    "message": "tell a task's worker something",
+    "kill": "stop a task's worker",
+    "retry": "run a failed, blocked or killed task again",
+    "escalate": "the task's next attempt runs as Pro",
+    "add": "add a task of your own to the plan",
+    "edit": "change a task",
+    "drop": "a task is no longer wanted",
 }
+ASKED = frozenset(
+    ("pause", "resume", "stop", "wake", "message", "kill", "retry", "escalate", "add", "edit", "drop")
+)  # those that `asks` has a table of
 EPILOG = """\
 examples:
   aura demo                          watch a whole run, with a scripted model
   aura task.md                       start, or go on with, the goal in task.md
   aura task.md --no-ui --json        the same for a script: one JSON object per event
   aura task.md -w 4 --worker-mode flash-first
+  aura start task.md --detach        in the background; aura attach shows it, aura stop ends it
   aura status                        where the last run of this folder stands
 
 exit status: 0 goal achieved, 1 ended without, 2 wrong use, 3 budget reached,
@@ -60,6 +78,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"aura {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
+    if name in ASKED:
+        asks = importlib.import_module("aura_engine.cli.asks")
+        return asks.run(asks.parser(name).parse_args(rest))
     if name in COMMANDS:
         command = importlib.import_module(f"aura_engine.cli.{name}")
         return command.run(command.parser().parse_args(rest))

@@ -5,32 +5,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from aura_engine.cli.view import View
+from aura_engine.cli.background import Background
+from aura_engine.cli.exits import exit_status
+from aura_engine.cli.plain import PlainView
 from aura_engine.clock import SystemClock
 from aura_engine.config.load import load_settings
 from aura_engine.core.events import decode
 from aura_engine.core.model import RunStatus
 from aura_engine.engine import Engine, Options
+from aura_engine.errors import OwnedError
 from aura_engine.goal.blocks import parse_goal
 from aura_engine.goal.read import read_goal
 from aura_engine.hands import hire, planner_of
 from aura_engine.paths import RunPaths, data_dir
 from aura_engine.recorder import Subscriber
 from aura_engine.report.writer import Projections
+from aura_engine.thread import EngineThread
 from aura_engine.workspace.git import require_git
-
-EXIT = {
-    RunStatus.ACHIEVED: 0,
-    RunStatus.FAILED: 1,
-    RunStatus.BUDGET: 3,
-    RunStatus.NEEDS_PERSON: 5,
-    RunStatus.INTERRUPTED: 130,
-}
 
 
 def run_goal(
@@ -42,6 +37,7 @@ def run_goal(
     out: TextIO,
     *,
     beside: Subscriber | None = None,
+    detach: bool = False,
 ) -> int:
     """Everything that can be wrong is found before anything is started or written (exit status 2)."""
     # The goal first: whoever mistyped its name should not be asked for keys.
@@ -67,29 +63,40 @@ def run_goal(
         fallbacks=hired.second,
         notes=(*loaded.notes, *hired.notes),
     )
-    status = asyncio.run(_play(options, as_json=arguments.json, out=out, beside=beside))
-    return EXIT.get(status, 1)
-
-
-async def _play(options: Options, *, as_json: bool, out: TextIO, beside: Subscriber | None) -> RunStatus:
-    engine = Engine(options)
-    projections = Projections(options.paths.state, SystemClock())
-
-    def opened() -> None:
-        state = engine.recorder.state
-        projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in engine.recorder.journal.read())
-        engine.recorder.subscribe(View(state, as_json=as_json, out=out))
-        engine.recorder.subscribe(lambda done: projections.note(done.event, done.time, state))
-        if beside is not None:
-            engine.recorder.subscribe(beside)
-
-    engine.on_open = opened
-    loop = asyncio.get_running_loop()
-    for name in ("SIGINT", "SIGTERM"):
-        loop.add_signal_handler(getattr(signal, name), engine.interrupt)
-    # A dropped connection takes the reader away, not the run.
-    loop.add_signal_handler(signal.SIGHUP, lambda: None)
+    background = Background(paths) if detach else None
+    if background is not None and (told := background.part()) is not None:
+        return told
     try:
-        return await engine.run()
-    finally:
-        await projections.aclose()
+        return exit_status(_play(options, as_json=arguments.json, out=out, beside=beside, background=background))
+    except OwnedError as error:
+        raise OwnedError(str(error), cure="Watch it: aura attach. Stop it: aura stop.") from error
+
+
+def _play(
+    options: Options, *, as_json: bool, out: TextIO, beside: Subscriber | None, background: Background | None
+) -> RunStatus:
+    """The engine on its own thread, the plain view on this one: a terminal that takes nothing holds up no worker."""
+    engine = Engine(options)
+    view = PlainView(as_json=as_json, out=out)
+
+    async def play(opened: Callable[[], None]) -> RunStatus:
+        projections = Projections(options.paths.state, SystemClock())
+
+        def on_open() -> None:
+            state, journal = engine.recorder.state, engine.recorder.journal
+            projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in journal.read())
+            engine.recorder.subscribe(lambda done: projections.note(done.event, done.time, state))
+            if beside is not None:
+                engine.recorder.subscribe(beside)
+            opened()
+            if background is not None:
+                background.ready()
+
+        engine.on_open = on_open
+        try:
+            return await engine.run()
+        finally:
+            await projections.aclose()
+
+    thread = EngineThread(engine, play, exit_status=exit_status)
+    return thread.run_beside(lambda link: view.show(link, skip=link.first), view.leave)

@@ -20,6 +20,7 @@ def parser(prog: str = "aura start") -> argparse.ArgumentParser:
     )
     made.add_argument("file", nargs="?", metavar="TASK.md", help="the goal")
     made.add_argument("--task-file", metavar="FILE", help="the same, as an option")
+    made.add_argument("--detach", action="store_true", help="run in the background; aura attach shows it")
     add_run_options(made)
     return made
 
@@ -49,7 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("No task file was given.", cure="Write your goal into task.md, then: aura task.md")
     from aura_engine.cli.run import run_goal
 
-    return run_goal(Path(name).expanduser(), project_of(), flags_of(arguments), dict(os.environ), arguments, sys.stdout)
+    return run_goal(
+        Path(name).expanduser(),
+        project_of(),
+        flags_of(arguments),
+        dict(os.environ),
+        arguments,
+        sys.stdout,
+        detach=arguments.detach,
+    )
 
 
 def flags_of(arguments: argparse.Namespace) -> dict[str, str]:

@@ -7,9 +7,9 @@ import sys
 from typing import TextIO
 
 from aura_engine.clock import iso
+from aura_engine.control.link import Told
 from aura_engine.core.events import encode
 from aura_engine.core.state import RunState
-from aura_engine.recorder import Committed
 from aura_engine.report.plain import lines
 
 
@@ -24,7 +24,12 @@ class View:
         self._ascii = encoding not in ("utf8", "utf16", "utf32")
         self._gone = False
 
-    def __call__(self, committed: Committed) -> None:
+    @property
+    def gone(self) -> bool:
+        """Nobody reads any more."""
+        return self._gone
+
+    def __call__(self, committed: Told) -> None:
         """See Recorder.subscribe."""
         if self._gone:
             return
@@ -41,9 +46,6 @@ class View:
             self._gone = True
 
     @staticmethod
-    def _object(committed: Committed) -> str:
+    def _object(committed: Told) -> str:
         head = {"seq": committed.seq, "time": iso(committed.time), "kind": committed.event.kind}
-        body = json.loads(encode(committed.event))
-        if committed.event.kind == "run_ended":
-            body.setdefault("status", committed.event.status.value)
-        return json.dumps({**head, **body}, ensure_ascii=True)
+        return json.dumps({**head, **json.loads(encode(committed.event))}, ensure_ascii=True)
