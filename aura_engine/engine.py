@@ -21,6 +21,7 @@ from aura_engine import __version__
 from aura_engine.clock import Clock, SystemClock
 from aura_engine.config.prices import priced
 from aura_engine.config.settings import Settings
+from aura_engine.control.protocol import STARTING
 from aura_engine.core import schedule
 from aura_engine.core.commands import (
     AddTask,
@@ -493,7 +494,7 @@ class Engine:
         if refused:
             return refused
         if not self.ready and not isinstance(command, Stop):
-            return "the engine is still starting; try again in a moment"
+            return STARTING
         match command:
             case Answer():
                 recorder.record(QuestionAnswered(id=command.question, answer=command.answer))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -22,8 +21,6 @@ class Sampling:
     """`watched` gives the workers that run, by attempt; `disk` is the folder whose disk counts."""
 
     def __init__(self, disk: Path, watched: Callable[[], Mapping[str, Watch]]) -> None:
-        # A word to packagers about the library's name; no person watching a run can do anything about it.
-        warnings.filterwarnings("ignore", message="The pynvml package is deprecated", category=FutureWarning)
         self._disk = disk
         self._watched = watched
         self._machine: Machine | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import locale
 import os
 from collections.abc import Iterable
@@ -51,12 +53,17 @@ class AuraApp(BaseApp):
         self._theme_stamp = theming.stamp(self.options.themes)
         self._needs_you = ""
         self._ticker: Timer | None = None
+        self._own_loop: asyncio.AbstractEventLoop | None = None
+        self._told_to_leave = False
         self.set_class(self.ascii_only, "-ascii")
         self._load_themes()
         self.theme = self._first_theme()
 
     def on_mount(self) -> None:
         """See App."""
+        self._own_loop = asyncio.get_running_loop()
+        if self._told_to_leave:
+            self.leave()
         ids = {binding.id for binding in bindings()}
         unknown = [one_line(key, 40) for key in self.keys if key not in ids]
         if unknown:
@@ -99,6 +106,13 @@ class AuraApp(BaseApp):
     def leave(self, *, background: bool = False) -> None:
         """Close the screen."""
         self.exit("background" if background else "")
+
+    def leave_soon(self) -> None:
+        """The same from a signal's handler or another thread; at once if it has not come up yet."""
+        self._told_to_leave = True
+        if self._own_loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self._own_loop.call_soon_threadsafe(self.leave)
 
     def go_to_need(self) -> None:
         """Go to the first task that waits for a person, or say that none does."""

@@ -4,25 +4,49 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from aura_engine.control.link import Link
+from aura_engine.core.model import RunStatus
 from aura_tui.app import AuraApp
 from aura_tui.base import Options
 
 
-def run_screen(link: Link, options: Options, log: Path) -> tuple[str, int]:
-    """Show a run until the person leaves: (`background` or "", exit status; not 0 when the screen broke).
+class Screen:
+    """The full screen as the command line knows it.
 
-    What libraries write to standard error meanwhile goes to the end of `log`. Blocks; to be called on the main thread.
+    What libraries write to standard error meanwhile goes to the end of `log`.
     """
-    app = AuraApp(link, options)
-    with guarded_stderr(log):
-        returned = app.run()
-    return returned or "", app.return_code or 0
+
+    def __init__(self, options: Options, log: Path) -> None:
+        self._options = options
+        self._log = log
+        self._app: AuraApp | None = None
+        self.background = False
+        """The person has left with the run going on."""
+        self.status = RunStatus.RUNNING
+        """How the run stood when the screen was left."""
+
+    def show(self, link: Link) -> None:
+        """Show a run until the person leaves, or it is told to. Blocks; to be called on the main thread."""
+        app = self._app = AuraApp(link, self._options)
+        with guarded_stderr(self._log):
+            returned = app.run()
+        self.background = returned == "background"
+        self.status = app.model.state.status
+
+    def leave(self) -> None:
+        """End soon; from a signal's handler or another thread."""
+        if self._app is not None:
+            self._app.leave_soon()
+
+
+def screen(*, theme: str, themes: Path, keys: Mapping[str, str], bell: bool, log: Path) -> Screen:
+    """A screen as the settings want it."""
+    return Screen(Options(theme=theme, themes=themes, keys=keys, bell=bell), log)
 
 
 @contextmanager

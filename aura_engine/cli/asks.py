@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.control.protocol import STARTING
 from aura_engine.errors import AuraError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ Options = tuple[tuple[str, dict[str, Any]], ...]
 TASK: Options = (("task", {"metavar": "TASK", "help": "a task's id, as A1.2 (aura progress shows them)"}),)
 PERHAPS_TASK: Options = (("task", {"metavar": "TASK", "nargs": "?", "default": "", "help": "only this task"}),)
 DIFFICULTY = ("easy", "normal", "hard")
+START_LIMIT = 10.0
+"""Seconds that a command waits for an engine that is coming up."""
 STOP_LIMIT = 30.0
 """Seconds that `stop` waits for the engine to have ended."""
 
@@ -196,7 +199,7 @@ def request(folder: Path, command: dict[str, Any]) -> Events:
 
     try:
         with Connection(folder, control=True) as connection:
-            answer = connection.ask({"type": "command", "command": command})
+            answer = _answered(connection, command)
             if answer["why"]:
                 raise Refused(_sentence(str(answer["why"])))
             if command["kind"] == "stop" and not command["drain"]:
@@ -204,6 +207,16 @@ def request(folder: Path, command: dict[str, Any]) -> Events:
     except (Lost, OSError) as error:
         raise AuraError(f"The engine did not answer: {error}.", cure="aura status says whether it runs.") from error
     return answer["events"]
+
+
+def _answered(connection: Connection, command: dict[str, Any]) -> dict[str, Any]:
+    """The answer, once the engine has come up far enough to give one."""
+    deadline = time.monotonic() + START_LIMIT
+    while True:
+        answer = connection.ask({"type": "command", "command": command})
+        if answer["why"] != STARTING or time.monotonic() > deadline:
+            return answer
+        time.sleep(0.05)
 
 
 def _wait_for_end(connection: Connection, folder: Path) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aura_engine.cli.start import add_run_options, flags_of
 from aura_engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from aura_engine.cli.screen import Stage
 
 SAID = """\
 Aura demo: the model is scripted and answers from this machine; all else is real: the engine, {workers} workers at
@@ -30,6 +33,12 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Make the project, start the scripted model, run the goal."""
+    from aura_engine.cli.screen import staged
+
+    return staged(arguments, lambda stage: _play(arguments, stage))
+
+
+def _play(arguments: argparse.Namespace, stage: Stage | None) -> int:
     from aura_engine.cli.run import run_goal
     from aura_engine.config.load import load_settings
     from aura_engine.demo.server import ScriptedModel
@@ -64,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         flags["AURA_CONTAINMENT"] = NONE
     with ScriptedModel(brain()) as model:
         flags |= settings_for(model.url)
-        return run_goal(task_file, folder, flags, environ, arguments, sys.stdout, beside=person)
+        return run_goal(task_file, folder, flags, environ, arguments, beside=person, stage=stage)
 
 
 def _made(named: str | None, make_project: Callable[[Path], Path]) -> tuple[Path, Path]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TextIO
 
 from aura_engine.cli.background import Background
 from aura_engine.cli.exits import exit_status
 from aura_engine.cli.plain import PlainView
+from aura_engine.cli.screen import Stage
+from aura_engine.cli.view import View
 from aura_engine.clock import SystemClock
-from aura_engine.config.load import load_settings
+from aura_engine.config.load import Loaded, load_settings
 from aura_engine.core.events import decode
 from aura_engine.core.model import RunStatus
 from aura_engine.engine import Engine, Options
@@ -22,7 +24,7 @@ from aura_engine.goal.blocks import parse_goal
 from aura_engine.goal.read import read_goal
 from aura_engine.hands import hire, planner_of
 from aura_engine.paths import RunPaths, data_dir
-from aura_engine.recorder import Subscriber
+from aura_engine.recorder import Committed, Subscriber
 from aura_engine.report.writer import Projections
 from aura_engine.thread import EngineThread
 from aura_engine.workspace.git import require_git
@@ -34,10 +36,10 @@ def run_goal(
     flags: Mapping[str, str],
     environ: Mapping[str, str],
     arguments: argparse.Namespace,
-    out: TextIO,
     *,
     beside: Subscriber | None = None,
     detach: bool = False,
+    stage: Stage | None = None,
 ) -> int:
     """Everything that can be wrong is found before anything is started or written (exit status 2)."""
     # The goal first: whoever mistyped its name should not be asked for keys.
@@ -67,36 +69,61 @@ def run_goal(
     if background is not None and (told := background.part()) is not None:
         return told
     try:
-        return exit_status(_play(options, as_json=arguments.json, out=out, beside=beside, background=background))
+        play = Play(options, beside=beside, background=background)
+        if stage is not None:
+            return exit_status(play.on_screen(stage, loaded))
+        return exit_status(play.plainly(PlainView(as_json=arguments.json, out=sys.stdout)))
     except OwnedError as error:
         raise OwnedError(str(error), cure="Watch it: aura attach. Stop it: aura stop.") from error
 
 
-def _play(
-    options: Options, *, as_json: bool, out: TextIO, beside: Subscriber | None, background: Background | None
-) -> RunStatus:
-    """The engine on its own thread, the plain view on this one: a terminal that takes nothing holds up no worker."""
-    engine = Engine(options)
-    view = PlainView(as_json=as_json, out=out)
+class Play:
+    """The engine on its own thread, a view on this one: a terminal that takes nothing holds up no worker."""
 
-    async def play(opened: Callable[[], None]) -> RunStatus:
-        projections = Projections(options.paths.state, SystemClock())
+    def __init__(self, options: Options, *, beside: Subscriber | None, background: Background | None) -> None:
+        self._engine = Engine(options)
+        self._options = options
+        self._beside = beside
+        self._background = background
+        self._last: list[Committed] = []
+
+    def plainly(self, view: PlainView) -> RunStatus:
+        """With lines of text, or of JSON."""
+        return self._thread().run_beside(lambda link: view.show(link, skip=link.first), view.leave)
+
+    def on_screen(self, stage: Stage, loaded: Loaded) -> RunStatus:
+        """With the full screen; once it is left, the last lines of the run stand on the terminal."""
+        log = self._options.paths.log
+        status = self._thread().run_beside(lambda link: stage.show(link, loaded, log), stage.leave)
+        tell = View(self._engine.recorder.state, as_json=False, out=sys.stdout)
+        for committed in self._last:
+            tell(committed)
+        return status
+
+    def _thread(self) -> EngineThread:
+        return EngineThread(self._engine, self._run, exit_status=exit_status)
+
+    async def _run(self, opened: Callable[[], None]) -> RunStatus:
+        engine = self._engine
+        projections = Projections(self._options.paths.state, SystemClock())
+
+        def heard(done: Committed) -> None:
+            projections.note(done.event, done.time, engine.recorder.state)
+            if done.event.kind == "run_ended":
+                self._last = [done]
 
         def on_open() -> None:
-            state, journal = engine.recorder.state, engine.recorder.journal
+            journal = engine.recorder.journal
             projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in journal.read())
-            engine.recorder.subscribe(lambda done: projections.note(done.event, done.time, state))
-            if beside is not None:
-                engine.recorder.subscribe(beside)
+            engine.recorder.subscribe(heard)
+            if self._beside is not None:
+                engine.recorder.subscribe(self._beside)
             opened()
-            if background is not None:
-                background.ready()
+            if self._background is not None:
+                self._background.ready()
 
         engine.on_open = on_open
         try:
             return await engine.run()
         finally:
             await projections.aclose()
-
-    thread = EngineThread(engine, play, exit_status=exit_status)
-    return thread.run_beside(lambda link: view.show(link, skip=link.first), view.leave)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 from aura_engine.cli.options import project_of
@@ -28,7 +27,7 @@ def parser(prog: str = "aura start") -> argparse.ArgumentParser:
 def add_run_options(made: argparse.ArgumentParser) -> None:
     """Options of every command that runs an engine."""
     made.add_argument("--no-ui", action="store_true", help="plain lines instead of the screen")
-    made.add_argument("--ui", choices=("plain", "full", "rich"), help="which view on a terminal (now: plain)")
+    made.add_argument("--ui", choices=("plain", "full", "rich"), help="which view on a terminal (default: full)")
     made.add_argument("--json", action="store_true", help="one JSON object per event on standard output")
     made.add_argument("--workers", "-w", metavar="N", help="workers at once (AURA_MAX_CONCURRENT_TASKS)")
     made.add_argument("--worker-mode", metavar="MODE", help="pro-only, auto, flash-first or flash-only")
@@ -48,17 +47,22 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("Two task files were given.", cure="Give one: aura TASK.md")
     if not name:
         raise UsageError("No task file was given.", cure="Write your goal into task.md, then: aura task.md")
-    from aura_engine.cli.run import run_goal
+    from aura_engine.cli.screen import Stage, staged
 
-    return run_goal(
-        Path(name).expanduser(),
-        project_of(),
-        flags_of(arguments),
-        dict(os.environ),
-        arguments,
-        sys.stdout,
-        detach=arguments.detach,
-    )
+    def play(stage: Stage | None) -> int:
+        from aura_engine.cli.run import run_goal
+
+        return run_goal(
+            Path(name).expanduser(),
+            project_of(),
+            flags_of(arguments),
+            dict(os.environ),
+            arguments,
+            detach=arguments.detach,
+            stage=stage,
+        )
+
+    return staged(arguments, play)
 
 
 def flags_of(arguments: argparse.Namespace) -> dict[str, str]:

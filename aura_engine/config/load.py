@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from aura_engine.config.fields import PREFIX
 from aura_engine.config.settings import INFOS, Settings
-from aura_engine.config.sources import Source, project_env, user_files
+from aura_engine.config.sources import Source, config_folder, project_env, user_files
 from aura_engine.core.text import one_line
 from aura_engine.errors import ConfigError
 
@@ -36,6 +36,10 @@ class Loaded:
     settings: Settings
     origin: dict[str, str]
     """Name (AURA_…) → where its value came from; `default` where nobody set it."""
+    folder: Path
+    """Where the person's own configuration lies; it need not be there."""
+    keys: Mapping[str, str]
+    """The screen's keys as the person wants them: action → key."""
     notes: tuple[str, ...]
     """What the person should know, a sentence each: unknown and obsolete names, keys that others can read."""
 
@@ -76,7 +80,9 @@ def load_settings(
     ]
     notes += _from_strangers(chosen, str(project / ".env"))
     origin = {name: chosen[name][1] if name in chosen else DEFAULT for name in INFOS}
-    return Loaded(_validated(chosen), origin, tuple(notes))
+    keys = next((source.keys for source in sources if source.keys), dict[str, str]())
+    folder = config_file.absolute().parent if config_file else config_folder(environ)
+    return Loaded(_validated(chosen), origin, folder, keys, tuple(notes))
 
 
 def parse_override(text: str) -> tuple[str, str]:

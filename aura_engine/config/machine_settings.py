@@ -52,6 +52,15 @@ class DockerSettings(Group):
     docker_claude_subagent_model: str = setting("", "subagents' model of `claude` in Docker", shown="its model")
 
 
+class ScreenSettings(Group):
+    """The full screen. Keys are set in the table `[keys]` of the configuration file."""
+
+    theme: str = setting(
+        "", "its theme: one of Aura's, or a file in `themes` beside the configuration file", shown="aura-dark"
+    )
+    bell: Switch = setting(False, "ring the terminal's bell when you are needed")
+
+
 class GuardSettings(Group):
     """Limits of a worker's whole process tree."""
 

@@ -9,6 +9,7 @@ from aura_engine.config.machine_settings import (
     FolderSettings,
     GuardSettings,
     ObsoleteSettings,
+    ScreenSettings,
 )
 from aura_engine.config.planner_settings import PlannerSettings
 from aura_engine.config.worker_settings import WorkerSettings
@@ -17,6 +18,7 @@ GROUPS = (
     PlannerSettings,
     WorkerSettings,
     FolderSettings,
+    ScreenSettings,
     ContainmentSettings,
     DockerSettings,
     GuardSettings,
@@ -30,6 +32,7 @@ class Settings(
     GuardSettings,
     DockerSettings,
     ContainmentSettings,
+    ScreenSettings,
     FolderSettings,
     WorkerSettings,
     PlannerSettings,

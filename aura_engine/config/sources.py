@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ class Source:
 
     label: str
     values: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The screen's keys: action → key."""
 
 
 def project_env(project: Path, notes: list[str]) -> list[Source]:
@@ -39,10 +41,15 @@ def user_files(environ: Mapping[str, str], config_file: Path | None, notes: list
         if not config_file.is_file():
             raise ConfigError(f"There is no configuration file {config_file}.", cure="Correct --config.")
         return (_toml_source if config_file.suffix == ".toml" else _env_source)(config_file, notes)
-    home = Path(environ.get("HOME") or Path.home())
+    older = Path(environ.get("HOME") or Path.home()) / ".aura" / "config.env"
+    return [*_toml_source(config_folder(environ) / "config.toml", notes), *_env_source(older, notes)]
+
+
+def config_folder(environ: Mapping[str, str]) -> Path:
+    """Where a person's own configuration lies: `$XDG_CONFIG_HOME/aura`, else `~/.config/aura`."""
     xdg = environ.get("XDG_CONFIG_HOME", "")
-    folder = Path(xdg) if xdg.startswith("/") else home / ".config"
-    return [*_toml_source(folder / "aura" / "config.toml", notes), *_env_source(home / ".aura" / "config.env", notes)]
+    home = Path(environ.get("HOME") or Path.home())
+    return (Path(xdg) if xdg.startswith("/") else home / ".config") / "aura"
 
 
 def _env_source(path: Path, notes: list[str]) -> list[Source]:
@@ -68,11 +75,15 @@ def _toml_source(path: Path, notes: list[str]) -> list[Source]:
     import tomllib
 
     try:
-        values = _flat(path, tomllib.loads(text), "")
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", cure="Correct it and start again.") from None
+    keys = table.pop("keys", {})
+    if not isinstance(keys, dict) or not all(isinstance(key, str) for key in cast("dict[str, Any]", keys).values()):
+        raise ConfigError(f"{path}: [keys] must be a table of keys.", cure='Such as: "worker.kill" = "K"')
+    values = _flat(path, table, "")
     _warn_if_open(path, values, notes)
-    return [Source(str(path), values)]
+    return [Source(str(path), values, cast("dict[str, str]", keys))]
 
 
 def _flat(path: Path, table: dict[str, Any], prefix: str) -> dict[str, str]:

@@ -25,6 +25,10 @@ class RunFiles:
             return None
         return path if os.access(path, os.R_OK) else None
 
+    async def prompt(self) -> str:
+        """See Link. OSError."""
+        return await asyncio.to_thread(_prompt, self._paths.current_prompt)
+
     async def goal(self) -> str:
         """See Link. OSError, UnicodeDecodeError."""
         return await asyncio.to_thread(_read, self._task_file)
@@ -32,6 +36,13 @@ class RunFiles:
     async def save_goal(self, text: str, expected: str) -> str:
         """See Link."""
         return await asyncio.to_thread(_save, self._task_file, text, expected)
+
+
+def _prompt(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
 
 
 def _read(path: Path) -> str:

@@ -104,6 +104,10 @@ class Link(Protocol):
         """Unified diff of what landed, or of what is in work; "" when there is none."""
         ...
 
+    async def prompt(self) -> str:
+        """The exact prompt of the planner's last call; "" when there was none."""
+        ...
+
     async def goal(self) -> str:
         """The task file as it is on the disk."""
         ...

@@ -25,6 +25,8 @@ from typing import Any, cast
 
 from aura_engine.errors import AuraError
 
+STARTING = "the engine is still starting; try again in a moment"
+"""The answer to a command that came too early."""
 PROTOCOL = 1
 MAX_FRAME = 1 << 20
 """Bytes of one line, its newline included."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -192,7 +193,8 @@ def test_attach_shows_the_run_and_leaving_it_leaves_the_run(steered):
         [*command, "--json"], cwd=steered.bench.project, env=steered.env, stdout=subprocess.PIPE, text=True
     ) as second:
         assert second.stdout is not None
-        assert steered.aura("message", "A1", "x").returncode == 0
+        while not select.select([second.stdout], [], [], 0.2)[0]:  # it is not there yet to hear of them
+            assert steered.aura("message", "A1", "x").returncode == 0
         steered.go.touch()
         out, _ = second.communicate(timeout=LIMIT)
         assert second.returncode == 0

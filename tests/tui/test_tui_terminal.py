@@ -101,7 +101,7 @@ def test_first_paint_keys_and_a_clean_way_out(terminal: Terminal) -> None:
     terminal.wait("Leave the run going")
     terminal.press("\r")
     assert terminal.left() == 0
-    assert (terminal.folder / "returned").read_text() == "('background', 0)"
+    assert (terminal.folder / "returned").read_text() == "background: True"
     assert b"afterwards" in terminal.seen
     for restored in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"):
         assert restored in terminal.seen, "alternate screen, cursor and mouse as they were"

@@ -12,7 +12,7 @@ from tui_fakes import FakeLink, story
 
 from aura_engine.core import events as ev
 from aura_tui.base import Options
-from aura_tui.run import run_screen
+from aura_tui.run import Screen
 
 EVIL = "\x1b]52;c;AAAA\x07\x1b[2Jevil \x9b31m\x1b]0;owned\x07 \u202e [@click=app.quit]x[/]"
 
@@ -33,8 +33,9 @@ def main(folder: Path) -> None:
     link = FakeLink(run, {("A3.1", 1): folder / "out"})
     threading.Timer(0.5, os.write, (2, b"C CODE COMPLAINS")).start()
     threading.Timer(0.5, lambda: print("PYTHON COMPLAINS", file=sys.stderr)).start()
-    returned = run_screen(link, Options(theme="aura-dark"), folder / "log")
-    (folder / "returned").write_text(repr(returned))
+    screen = Screen(Options(theme="aura-dark"), folder / "log")
+    screen.show(link)
+    (folder / "returned").write_text(f"background: {screen.background}")
     print("afterwards", file=sys.stderr)
 
 

@@ -1,0 +1,116 @@
+"""The full screen on the command line: when it is wanted, what it is told, and leaving it with the run going on.
+
+The screen is found by its name, as backends are: the engine itself knows none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aura_engine.config.load import Loaded
+    from aura_engine.control.link import Link
+
+SCREEN = "aura_tui.run"
+_GO_ON = b"1"
+
+
+def wanted(arguments: argparse.Namespace, environ: Mapping[str, str]) -> bool:
+    """Whether to show it: on a terminal that can, unless something else was asked for.
+
+    Terminal.app of macOS paints it badly: there only when asked for.
+    """
+    ui = getattr(arguments, "ui", None)
+    if arguments.no_ui or arguments.json or ui == "plain" or getattr(arguments, "detach", False):
+        return False
+    here = sys.stdin.isatty() and sys.stdout.isatty() and environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    return here and (ui in ("full", "rich") or environ.get("TERM_PROGRAM") != "Apple_Terminal")
+
+
+def staged(arguments: argparse.Namespace, run: Callable[[Stage | None], int]) -> int:
+    """Run with a stage for the screen where it is wanted; the exit status. Call it while there is one thread."""
+    if not wanted(arguments, os.environ):
+        return run(None)
+    stage = Stage()
+    status = stage.part()
+    return run(stage) if status is None else status
+
+
+class Stage:
+    """The process with the screen, and the one that stands in for it at the shell.
+
+    A process cannot give its shell the prompt back and go on. So the one that was called only waits: for the end of
+    its child, which does all the work, or for its word that it goes on without a terminal.
+    """
+
+    def __init__(self) -> None:
+        self._tell = -1
+        self._screen: Any = None
+
+    def part(self) -> int | None:
+        """None in the process that does the work; in the one that stands in, its exit status, at the end."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        heard, tell = os.pipe()  # close-on-exec: no worker holds it
+        child = os.fork()
+        if child == 0:
+            os.close(heard)
+            self._tell = tell
+            return None
+        os.close(tell)
+
+        def pass_on(number: int, frame: FrameType | None) -> None:
+            with suppress(ProcessLookupError):
+                os.kill(child, number)
+
+        signal.signal(signal.SIGTERM, pass_on)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
+        with os.fdopen(heard, "rb") as pipe:
+            goes_on = pipe.read(1) == _GO_ON
+        if goes_on:
+            print(f"The run goes on in the background (process {child}). Watch it: aura attach. Stop it: aura stop.")
+            return 0
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return code if code >= 0 else 128 - code
+
+    def show(self, link: Link, loaded: Loaded, log: Path) -> None:
+        """Show a run until the person leaves; where they leave it going on, the shell has its prompt back then."""
+        self._screen = make(loaded, log)
+        self._screen.show(link)
+        if self._screen.background:
+            self._let_go(log)
+
+    def leave(self) -> None:
+        """End the screen soon; from a signal's handler."""
+        if self._screen is not None:
+            self._screen.leave()
+
+    def _let_go(self, log: Path) -> None:
+        os.setsid()
+        for path, flags, descriptors in (
+            (os.devnull, os.O_RDONLY, (0,)),
+            (os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2)),
+        ):
+            opened = os.open(path, flags | os.O_CLOEXEC, 0o600)
+            for descriptor in descriptors:
+                os.dup2(opened, descriptor)
+            os.close(opened)
+        with suppress(BrokenPipeError):  # nobody stands in any more
+            os.write(self._tell, _GO_ON)
+
+
+def make(loaded: Loaded, log: Path) -> Any:
+    """A screen (see aura_tui.run.Screen) as the settings want it; what libraries print meanwhile goes to `log`."""
+    settings = loaded.settings
+    return importlib.import_module(SCREEN).screen(
+        theme=settings.theme, themes=loaded.folder / "themes", keys=loaded.keys, bell=settings.bell, log=log
+    )
