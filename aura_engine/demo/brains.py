@@ -26,6 +26,10 @@ TRIGGERS = (
     "all_landed",
 )
 TASK_LINE = re.compile(r"^# Task (\S+): (.*?)\s*$", re.MULTILINE)
+TASK = "# Task "
+"""In the prompt that begins a worker's session."""
+BEGINNINGS = (TASK, "You were interrupted: ")
+"""In the prompts that begin an attempt: a session's first, and the one with which it goes on."""
 LISTED = re.compile(
     r"\b([A-Z]+\d+(?:\.\d+)*) \[(\w+)\] (.+?)(?: needs [A-Z]+\d[A-Z0-9., ]*)?(?: \(unproven\))?\s*$", re.MULTILINE
 )
@@ -44,7 +48,7 @@ Step = str | Claim | Say | Callable[[Ask], Say]
 Attempt = Sequence[Step]
 Worker = str | Attempt | Sequence[Attempt] | Callable[[Ask, int], Attempt]
 """One command; the steps of every attempt; a list of steps per attempt (the last one again and again); or a function
-of the request and the attempt's number from 1."""
+of the request and the attempt's number from 1. One that goes on with an earlier one's session is an attempt too."""
 UNSCRIPTED: Mapping[str, Any] = {"verdict": "fail", "reason": "no judge is scripted", "citations": []}
 Reaction = Sequence[ToolUse] | Callable[[Ask], Sequence[ToolUse]]
 """What the planner calls for a trigger. A function is asked again after each round, until it returns nothing."""
@@ -120,7 +124,8 @@ class _Running:
 
     title: str
     number: int
-    prompt: str
+    began: tuple[int, str]
+    """Where in the session its prompt stands, and the prompt."""
     faults: int = 0
     retried: bool = False
     """The last answer was a fault that the client meets by sending the same request again."""
@@ -174,26 +179,26 @@ class PlanBrain:
         return say(*calls) if calls else say("Nothing to change.")
 
     def _work(self, ask: Ask) -> Say:
-        prompt = ask.prompt("# Task ")
-        found = TASK_LINE.search(prompt)
+        found = TASK_LINE.search(ask.prompt(TASK))
         if found is None:
             return say("ok")
         task_id, title = found.groups()
-        running = self._attempt(task_id, title, ask, prompt)
+        running = self._attempt(task_id, title, ask)
         steps = self._steps(title, ask, running.number)
-        position = ask.rounds("# Task ") + running.faults
+        position = ask.rounds(*BEGINNINGS) + running.faults
         step = steps[position] if position < len(steps) else Claim("Done.")
         answer = _answer(ask, step)
         running.retried = answer.retried
         running.faults += answer.retried
         return answer
 
-    def _attempt(self, task_id: str, title: str, ask: Ask, prompt: str) -> _Running:
-        """The attempt that this request belongs to: a conversation's first request begins one, unless it is a retry."""
+    def _attempt(self, task_id: str, title: str, ask: Ask) -> _Running:
+        """The attempt that this request belongs to: the first after its prompt begins one, unless it is a retry."""
         running = self._running.get(task_id)
-        begins = ask.rounds("# Task ") == 0
-        if running is None or (begins and not (running.retried and running.prompt == prompt)):
-            running = self._running[task_id] = _Running(title, running.number + 1 if running else 1, prompt)
+        began = (ask.last_prompt(*BEGINNINGS), ask.prompt(*BEGINNINGS))
+        begins = ask.rounds(*BEGINNINGS) == 0
+        if running is None or (begins and not (running.retried and running.began == began)):
+            running = self._running[task_id] = _Running(title, running.number + 1 if running else 1, began)
         return running
 
     def _steps(self, title: str, ask: Ask, attempt: int) -> Attempt:

@@ -81,27 +81,28 @@ class Ask:
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The request as it came."""
 
-    def last_prompt(self, marker: str = "") -> int:
-        """Index of the last user message with prose in it (and with `marker`, if given); -1 if there is none."""
+    def last_prompt(self, *markers: str) -> int:
+        """Index of the last user message with prose in it (and with one of `markers`, if given); -1: there is none."""
         for index in range(len(self.messages) - 1, -1, -1):
             message = self.messages[index]
-            if message.role == "user" and message.text and marker in message.text:
+            wanted = not markers or any(marker in message.text for marker in markers)
+            if message.role == "user" and message.text and wanted:
                 return index
         return -1
 
-    def prompt(self, marker: str = "") -> str:
-        """Prose of the user message that `last_prompt(marker)` finds; empty if there is none."""
-        index = self.last_prompt(marker)
+    def prompt(self, *markers: str) -> str:
+        """Prose of the user message that `last_prompt(*markers)` finds; empty if there is none."""
+        index = self.last_prompt(*markers)
         return self.messages[index].text if index >= 0 else ""
 
-    def rounds(self, marker: str = "") -> int:
-        """How often the model has answered since `last_prompt(marker)`."""
-        start = self.last_prompt(marker)
+    def rounds(self, *markers: str) -> int:
+        """How often the model has answered since `last_prompt(*markers)`."""
+        start = self.last_prompt(*markers)
         return sum(1 for message in self.messages[start + 1 :] if message.role == "assistant")
 
-    def results(self, marker: str = "") -> list[ToolResult]:
-        """Tool results since `last_prompt(marker)`, oldest first."""
-        start = max(0, self.last_prompt(marker))
+    def results(self, *markers: str) -> list[ToolResult]:
+        """Tool results since `last_prompt(*markers)`, oldest first."""
+        start = max(0, self.last_prompt(*markers))
         return [part for message in self.messages[start:] for part in message.parts if isinstance(part, ToolResult)]
 
     @property

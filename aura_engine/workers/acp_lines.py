@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from acp import schema
@@ -18,7 +17,6 @@ FIRST_MESSAGE = 1001
 """Id of the first message of a person's; the next ones follow."""
 METHOD_NOT_FOUND = -32601
 AUTH_REQUIRED = -32000
-_STATUS = re.compile(r"\b(?:status(?: code)?|HTTP|error)\W{0,4}([45]\d\d)\b|(?:^|: )\W*([45]\d\d)\b", re.IGNORECASE)
 
 
 def first_line() -> str:
@@ -54,9 +52,3 @@ def words(error: dict[str, Any]) -> str:
     added = next((more[name] for name in ("details", "message", "error") if more.get(name)), None if more else data)
     message = text_of(error.get("message") or error)
     return text_of(f"{message}: {text_of(added)}" if added and text_of(added) not in message else message)
-
-
-def status_in(text: str) -> int | None:
-    """The HTTP status that an error's words name; None where they name none."""
-    found = _STATUS.search(text)
-    return int(found[1] or found[2]) if found else None

@@ -30,13 +30,12 @@ from aura_engine.workers.acp_lines import (
     line,
     plain,
     request,
-    status_in,
     words,
 )
 from aura_engine.workers.acp_policy import choose
 from aura_engine.workers.acp_updates import Updates
 from aura_engine.workers.base import Job
-from aura_engine.workers.patterns import classify
+from aura_engine.workers.patterns import classify, status_in
 from aura_engine.workers.stream import LineParser, list_of, table_of, text_of
 
 SANDBOXED = "workspace-write"

@@ -160,6 +160,20 @@ def test_a_first_request_refused_twice_is_still_the_first_attempt() -> None:
     assert brain(given).parts == (ToolUse("Bash", {"command": "echo 2"}),)
 
 
+def test_a_session_that_goes_on_is_the_next_attempt() -> None:
+    limited = say(status=429)
+    brain = plan_brain({"tasks": []}, {"It": [["echo 1", *[limited] * 9], [limited, "echo 2"], ["echo 3"]]})
+    first = ask("# Task A1: It")
+    second = grown(first, brain(first))
+    again = Message("user", (Text("You were interrupted: limited. Go on with task A1."),))
+    resumed = Ask("anthropic", "", "m", "", (*second.messages, again), BASH)
+    assert [brain(given).status for given in (second, second, resumed)] == [429, 429, 429]
+    assert brain(resumed).parts == (ToolUse("Bash", {"command": "echo 2"}),)
+    twice = Ask("anthropic", "", "m", "", (*resumed.messages, again), BASH)
+    assert brain(twice).parts == (ToolUse("Bash", {"command": "echo 3"}),)
+    assert brain.attempts == {"It": 3}
+
+
 def test_words_of_a_person_in_mid_run_do_not_start_over() -> None:
     brain = plan_brain({"tasks": []}, {"It": ["echo 1", "echo 2"]})
     first = ask("# Task A1: It")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from aura_engine.demo.script import Brain
 from aura_engine.demo.server import ScriptedModel
 
 LIMIT = 90.0
+PATIENCE = 30.0
+"""Seconds for something outside to become true."""
+AURA = (sys.executable, "-m", "aura_engine.cli")
 
 
 @dataclass
@@ -41,6 +46,11 @@ class Run:
     def of(self, kind: str) -> list[dict[str, Any]]:
         """Events of a kind."""
         return [event for event in self.events if event["kind"] == kind]
+
+    @property
+    def endings(self) -> list[dict[str, Any]]:
+        """How its workers ended, in that order."""
+        return [event["ending"] for event in self.of("worker_ended")]
 
     def summary(self) -> dict[str, Any]:
         """What `aura status --json` would say."""
@@ -96,9 +106,8 @@ class Bench:
 
     def start(self, url: str, *options: str, goal: str = "task.md", **settings: str) -> Run:
         """The command itself, as a process."""
-        command = [sys.executable, "-m", "aura_engine.cli", goal, "--no-ui", "--json", *options]
         done = subprocess.run(
-            command,
+            [*AURA, goal, "--no-ui", "--json", *options],
             cwd=self.project,
             env=self.environment(url, **settings),
             capture_output=True,
@@ -113,6 +122,78 @@ class Bench:
         events = [json.loads(line) for line in stdout.splitlines() if line.startswith("{")]
         runs = sorted((self.project / ".aura").glob("*/journal.db"))
         return Run(code, events, stderr, self.project, runs[0].parent if runs else self.project, stdout)
+
+    @contextlib.contextmanager
+    def running(self, url: str, goal: str = "task.md", **settings: str) -> Iterator[Running]:
+        """The same in the background; killed at the end of the block unless it has ended."""
+        told = self.project.parent / "told.jsonl"
+        with told.open("wb") as out:
+            engine = subprocess.Popen(
+                [*AURA, goal, "--no-ui", "--json"],
+                cwd=self.project,
+                env=self.environment(url, **settings),
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        with engine:
+            try:
+                yield Running(self, engine, told)
+            finally:
+                engine.kill()
+
+    def ask(self, *words: str) -> str:
+        """A command of a person's to the engine that runs, as `aura kill A1`; what it answers."""
+        done = subprocess.run(
+            [*AURA, *words], cwd=self.project, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def workspaces(self) -> Path:
+        """The only folder of attempts' workspaces that there is."""
+        (found,) = Path(os.environ["XDG_STATE_HOME"]).glob("aura/*/work")
+        return found
+
+
+@dataclass
+class Running:
+    """A run under way."""
+
+    bench: Bench
+    engine: subprocess.Popen[str]
+    told: Path
+
+    def until(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """The first event of that kind with these fields, once there is one."""
+
+        def found() -> dict[str, Any] | None:
+            lines = self.told.read_bytes().split(b"\n")[:-1]
+            events = (json.loads(line) for line in lines if line.startswith(b"{"))
+            wanted = {"kind": kind, **fields}.items()
+            return next((event for event in events if wanted <= event.items()), None)
+
+        return until(lambda: found() or (self.engine.poll() is not None and pytest.fail(f"ended without {kind}")))
+
+    def end(self) -> Run:
+        """The run once it has ended by itself."""
+        _, stderr = self.engine.communicate(timeout=LIMIT)
+        return self.bench.read(self.engine.returncode, self.told.read_text(), stderr)
+
+
+def until(holds: Callable[[], Any]) -> Any:
+    """Waits for something to be true, at most `PATIENCE` seconds; what it is then."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := holds()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """See until."""
+    return until
 
 
 @pytest.fixture
