@@ -434,7 +434,9 @@ class Engine:
             return None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
         waits = schedule.waits(state, now) if state.ready else []
-        if parts.planning.consider(group, quiet=quiet and not waits) or not quiet or state.paused:
+        held = any(state.tasks[task_id].paused_at for task_id in state.ready)  # by the person, who will let it go
+        stalls = quiet and not waits and not held and not state.paused
+        if parts.planning.consider(group, quiet=stalls) or not quiet or state.paused or held:
             return None
         if any(until is not None for until in waits):
             return None

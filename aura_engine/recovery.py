@@ -58,5 +58,5 @@ async def _take_up(
         return "collected"
     if attempt.process is None:
         await recorder.record(AttemptStarted(task=task_id, n=n, process=here.record))
-    group.create_task(supervisor.watch(task_id, n, here), name=f"attempt {task_id}#{n}")
+    group.create_task(supervisor.watch(task_id, n, here, adopted=True), name=f"attempt {task_id}#{n}")
     return "adopted"

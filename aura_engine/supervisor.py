@@ -27,7 +27,7 @@ from aura_engine.core.routing import Step
 from aura_engine.core.schedule import Parked, Start
 from aura_engine.core.state import Attempt, Task
 from aura_engine.core.text import clean, one_line
-from aura_engine.errors import AuraError
+from aura_engine.errors import AuraError, JournalError, OwnedError
 from aura_engine.hands import Hand, Hands
 from aura_engine.landing import Candidate, Landing
 from aura_engine.paths import RunPaths, atomic_write
@@ -35,7 +35,7 @@ from aura_engine.recorder import Recorder
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
 from aura_engine.verify import inside
 from aura_engine.verify.leak import redact, secrets_of
-from aura_engine.watching import Watch, read_to_end
+from aura_engine.watching import Watch, from_outside, read_to_end
 from aura_engine.workers.base import Job
 from aura_engine.workers.prompt import resume_prompt, worker_prompt
 from aura_engine.workspace.store import GitStore
@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 SPARES = 8
 """Shims kept waiting at most; no more than workers run at once."""
 SPARE_DELAY = 0.2
+SWEEP_LIMIT = 30.0
+"""Seconds that a folder waits for the last processes of its worker."""
+RESET_SLACK = 2.0
+"""Seconds after the end of a limit within which work begins again."""
 AGAIN = "Start the same command again to go on."
 CURES = {
     EndKind.CREDENTIALS: f"Check AURA_{{role}}_API_KEY and AURA_{{role}}_BASE_URL. {AGAIN}",
@@ -81,6 +85,8 @@ class Supervisor:
         """What each role was parked for when its second worker was last said to take over."""
         self._closed = False
         self._spares_due: asyncio.TimerHandle | None = None
+        self._sweeps: dict[tuple[str, int], asyncio.Task[ExitRecord]] = {}
+        """By task and place: what is left of workers that have ended is being swept."""
         self._background: set[asyncio.Task[object]] = set()
         self.landing: Landing | None = None
 
@@ -114,14 +120,14 @@ class Supervisor:
 
     def _resumable(self, task: Task, start: Start, hand: Hand) -> Attempt | None:
         """The attempt that was cut off, if this worker can go on in its session; the folders of one that cannot go."""
-        last = task.attempts[-1] if task.attempts else None
+        last = routing.last_that_ran(task)
         if last is None or last.ending is None or last.ending.kind not in routing.CUT_OFF:
             return None
         place = (self._paths.workspace(start.task, last.place), self._paths.home(start.task, last.place))
         same = (last.role, last.fallback, last.backend) == (start.role, start.fallback, hand.backend.name)
         if routing.cut_off(task) and same and hand.backend.resumes and all(folder.is_dir() for folder in place):
             return last
-        self._later(self._workspaces.remove(start.task, last.place))
+        self._later(self._remove(start.task, last.place))
         return None
 
     def _say_who_takes_over(self, role: Role, hand: Hand) -> None:
@@ -154,6 +160,7 @@ class Supervisor:
 
     async def _as_it_was(self, intent: AttemptStarting) -> Workspace:
         """The folder of an attempt that goes on, without what has been held out since."""
+        await self._swept(intent.task, intent.place)
         folder = self._paths.workspace(intent.task, intent.place)
         for path in await self._workspaces.withheld(await self._store.tree_of(intent.base)):
             inside.remove(folder, path)
@@ -219,27 +226,41 @@ class Supervisor:
 
     # ---- watching
 
-    async def watch(self, task_id: str, n: int, worker: LocalWorker) -> None:
+    async def watch(self, task_id: str, n: int, worker: LocalWorker, *, adopted: bool = False) -> None:
         """From the worker's start (or adoption) to the end of its attempt."""
         task = self._recorder.state.tasks[task_id]
         attempt = task.attempts[n - 1]
         hand, job = self._job(task_id, attempt)
-        ran = max(0.0, self._recorder.clock.wall() - attempt.started - attempt.idle)
-        watch = self._watched[task_id] = Watch(worker, hand, job, ran=ran, later=self._later)
+        until = task.paused_at or self._recorder.clock.wall()
+        ran = max(0.0, until - attempt.started - attempt.idle)
+        watch = self._watched[task_id] = Watch(worker, hand, job, ran=ran, adopted=adopted, later=self._later)
         if task.unwanted:
             watch.stop(EndKind.KILLED, "stopped by you")
         elif task.paused_at:
             watch.freeze(frozen=True)
         try:
             ending, record = await watch.run()
+        except (JournalError, OwnedError):
+            raise
+        except Exception as error:  # one worker's output must not end the engine
+            log.exception("watching %s#%s", task_id, n)
+            worker.begin_stop()
+            ending, record = _unreadable(error)
         finally:
             del self._watched[task_id]
+            self._sweeps[task_id, attempt.place] = asyncio.create_task(worker.swept(), name=f"sweep {task_id}#{n}")
         await self._worker_ended(task_id, n, ending, record)
 
     async def collect_exited(self, task_id: str, n: int, record: ExitRecord, *, lost: str = "") -> None:
         """A worker that ended while no engine ran: its output tells how. `lost`: it is only known to be gone."""
         hand, job = self._job(task_id, self._recorder.state.tasks[task_id].attempts[n - 1])
-        ending = await read_to_end(hand, job, record)
+        try:
+            ending = await read_to_end(hand, job, record)
+        except Exception as error:
+            log.exception("reading %s#%s", task_id, n)
+            ending, _ = _unreadable(error)
+        if not self._recorder.state.tasks[task_id].stop_asked:
+            ending = from_outside(ending, record)
         if lost and ending.kind is not EndKind.FINISHED:
             ending = ending.model_copy(update={"kind": EndKind.LOST, "detail": lost})
         await self._worker_ended(task_id, n, ending, record)
@@ -307,10 +328,22 @@ class Supervisor:
     def forget(self, task_id: str, n: int) -> None:
         """The attempt has its last event: its folder and home can go, unless its session is to go on in them."""
         task = self._recorder.state.tasks[task_id]
-        attempt, last = task.attempts[n - 1], task.attempts[-1]
-        goes_on = routing.cut_off(task) is attempt or (last is not attempt and last.place == attempt.place)
+        attempt, last, cut_off = task.attempts[n - 1], task.attempts[-1], routing.cut_off(task)
+        goes_on = cut_off is not None and cut_off.place == attempt.place
+        goes_on = goes_on or (last is not attempt and last.place == attempt.place)
         if not goes_on:
-            self._later(self._workspaces.remove(task_id, attempt.place))
+            self._later(self._remove(task_id, attempt.place))
+
+    async def _remove(self, task_id: str, place: int) -> None:
+        """Take an attempt's folders away, once nothing of its worker is left that could write to them."""
+        await self._swept(task_id, place)
+        await self._workspaces.remove(task_id, place)
+
+    async def _swept(self, task_id: str, place: int) -> None:
+        sweep = self._sweeps.pop((task_id, place), None)
+        if sweep is not None:
+            await asyncio.wait({sweep}, timeout=SWEEP_LIMIT)
+            sweep.cancel()
 
     def _later(self, work: Coroutine[None, None, object]) -> None:
         task = asyncio.create_task(work)
@@ -321,6 +354,8 @@ class Supervisor:
         """Wait for what goes on in the background (at most 10 s)."""
         if self._background:
             await asyncio.wait(self._background, timeout=10.0)
+        for sweep in self._sweeps.values():
+            sweep.cancel()
 
     def end(self, event: AttemptEnded) -> None:
         """End an attempt and decide what it leads to, in one breath: nothing can start in between."""
@@ -372,10 +407,19 @@ class Supervisor:
             return [RoleParked(role=attempt.role, until=None, reason=reason, fallback=attempt.fallback)]
         if not step.delay:
             return []
-        until = self._recorder.clock.wall() + step.delay * random.uniform(0.8, 1.2)
+        told = attempt.ending.retry_after if attempt.ending else None
+        if step.park and told is not None:  # a time that was said; not all at the same second
+            until = (attempt.ended or self._recorder.clock.wall()) + step.delay + random.uniform(0.0, RESET_SLACK)
+        else:
+            until = self._recorder.clock.wall() + step.delay * random.uniform(0.8, 1.2)
         if step.park:
             return [RoleParked(role=attempt.role, until=until, reason=step.reason, fallback=attempt.fallback)]
         return [TaskDelayed(task=task_id, until=until)]
+
+
+def _unreadable(error: Exception) -> tuple[Ending, ExitRecord]:
+    detail = one_line(f"what it said could not be understood ({type(error).__name__}: {error})", 300)
+    return Ending(kind=EndKind.CRASHED, detail=detail), ExitRecord(error=detail)
 
 
 def _ended(task_id: str, n: int, outcome: Outcome, reason: str) -> AttemptEnded:

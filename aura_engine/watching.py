@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Coroutine
 
@@ -19,7 +20,6 @@ from aura_engine.hands import Hand
 from aura_engine.paths import tail_of
 from aura_engine.runtimes.local import LocalWorker
 from aura_engine.workers.base import Job, Seen
-from aura_engine.workers.patterns import classify
 from aura_engine.workers.tail import Tail
 
 LIMITS = Limits()
@@ -37,7 +37,8 @@ LONG = 3600.0
 class Watch:
     """From a worker's start, or its adoption, to its end.
 
-    `ran` is the time in seconds that it has worked already; `later` runs a coroutine in the background.
+    `ran` is the time in seconds that it has worked already, `adopted` says that another engine started it; `later`
+    runs a coroutine in the background.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Watch:
         job: Job,
         *,
         ran: float,
+        adopted: bool = False,
         later: Callable[[Coroutine[None, None, object]], None],
     ) -> None:
         self.seen = Seen()
@@ -59,13 +61,21 @@ class Watch:
         self._parser = hand.backend.parser(job)
         self._started = time.monotonic() - ran
         self._frozen_at: float | None = None
-        self._tree = Tree(worker.family, worker.record, job.folder / "output.jsonl")
+        self._is_frozen: bool | None = None if adopted else False
+        """As it is, or None: the engine before may have died in the middle of a pause."""
+        self._freezing = asyncio.Lock()
+        output = job.folder / "output.jsonl"
+        self._history = output.stat().st_size if adopted and output.exists() else 0
+        """Bytes of output from before: nobody can tell how fast they came."""
+        self._tree = Tree(worker.family, worker.record, output)
         place = Place(self._tree, job.workspace, job.folder / "error.log")
         self._managed = Managed(job.workspace, self._tree)
         self._pulse = Pulse(place, LIMITS, managed=self._managed)
         self._loops = Loops()
         self._result_at: float | None = None
-        self._refusals = 0
+        self._input_closed = False
+        self._done_waiting = False
+        """It was stopped since it did not end by itself after its last word."""
         self._why: EndKind | None = None
         self._detail = ""
         self._stopped_at = 0.0
@@ -87,18 +97,21 @@ class Watch:
                 with contextlib.suppress(RuntimeFault):  # it has just ended
                     self._worker.send(line)
 
-        tail = Tail(self._job.folder / "output.jsonl", self._parser, self._heard, reply)
+        tail = self._tail = Tail(self._job.folder / "output.jsonl", self._parser, self._heard, reply)
+        if self._is_frozen is None:
+            self._later(self._settle_freeze())
         following = asyncio.create_task(tail.follow(), name=f"tail {self._job.folder}")
         exiting = asyncio.create_task(self._worker.wait(), name=f"exit {self._job.folder}")
         try:
-            while not exiting.done() or await self._jobs_go_on():
+            # Asked once a round: an end that comes during a look must not be waited for.
+            while not (gone := exiting.done()) or await self._jobs_go_on():
                 self._changed.clear()
                 pause = await self._check_limits()
                 if self._why is None and self._frozen_at is None:
-                    pause = min(pause, await self._feel(), JOB_LOOK if exiting.done() else LONG)
+                    pause = min(pause, await self._feel(), JOB_LOOK if gone else LONG)
                 nudge = asyncio.create_task(self._changed.wait())
                 try:
-                    news = {nudge} if exiting.done() else {exiting, nudge}
+                    news = {nudge} if gone else {exiting, nudge}
                     await asyncio.wait(news, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     nudge.cancel()
@@ -108,12 +121,16 @@ class Watch:
         finally:
             following.cancel()
             exiting.cancel()
-        return self._overruled(ending_of(self._hand, self._job, record, self.seen)), record
+        judged = record
+        if self._done_waiting and self.seen.finished is not None:
+            # The claim stands as if it had exited by itself, however it took our signal.
+            judged = record.model_copy(update={"code": 0, "signal": None})
+        return self._overruled(ending_of(self._hand, self._job, judged, self.seen), record), record
 
-    def _overruled(self, ending: Ending) -> Ending:
+    def _overruled(self, ending: Ending, record: ExitRecord) -> Ending:
         """What we stopped a worker for outweighs how its process then ended."""
         if self._why is None:
-            return ending
+            return from_outside(ending, record)
         return ending.model_copy(update={"kind": self._why, "detail": self._detail, "retry_after": None})
 
     # ---- what it says
@@ -121,20 +138,20 @@ class Watch:
     def _heard(self, signals: list[Signal]) -> None:
         self._pulse.heard()
         now = time.monotonic()
-        for signal in signals:
-            self.seen.add(signal)
-            if signal.kind is SignalKind.TOOL:
-                self.step = f"{signal.tool} {signal.text}".strip()[:STEP]
-            elif signal.kind is SignalKind.MESSAGE and signal.text:
-                self.step = signal.text[:STEP]
-            self._loops.feed(signal, now)
-            if signal.kind in (SignalKind.FINISHED, SignalKind.FAILED) and self._result_at is None:
-                self._result_at = time.monotonic()
+        for said in signals:
+            self.seen.add(said)
+            if said.kind is SignalKind.TOOL:
+                self.step = f"{said.tool} {said.text}".strip()[:STEP]
+            elif said.kind is SignalKind.MESSAGE and said.text:
+                self.step = said.text[:STEP]
+            if self._tail.offset > self._history:
+                self._loops.feed(said, now)
+            if said.kind in (SignalKind.FINISHED, SignalKind.FAILED) and self._result_at is None:
+                self._result_at = now
                 if self._hand.backend.stdin_open:
+                    self._input_closed = True
                     self._worker.close_input()
                 self._changed.set()
-            elif signal.kind is SignalKind.RETRY:
-                self._refused(signal.status)
         if self.seen.finished is None and self.seen.failed is None:
             self._result_at = None  # it has taken its last word back
         if self._loops.due:
@@ -142,21 +159,12 @@ class Watch:
         if self.seen.turns > self._job.max_turns + 1:
             self.stop(EndKind.OUT_OF_TURNS, f"took more than {self._job.max_turns} turns")
 
-    def _refused(self, status: int | None) -> None:
-        """A program would go on trying a key that is refused; once again is enough to tell it from a hiccup."""
-        kind = classify("", status)
-        if kind is EndKind.CREDENTIALS or kind is EndKind.MONEY:
-            self._refusals += 1
-            if self._refusals > 1:
-                self.stop(kind, f"the model's service refuses the key (HTTP status {status})")
-
     # ---- its limits
 
     async def _jobs_go_on(self) -> bool:
-        """Whether jobs run that it handed over; its shim holds them until it hears from us."""
-        if self._why is not None or not (self._job.workspace / NAME).exists():
-            return False
-        if (await asyncio.to_thread(self._managed.look)).running:
+        """Whether jobs run that it handed over; its shim holds what is left of it until it hears from us."""
+        there = self._why is None and (self._job.workspace / NAME).exists()
+        if there and (await asyncio.to_thread(self._managed.look)).running:
             return True
         self._worker.begin_stop()
         return False
@@ -181,7 +189,7 @@ class Watch:
                 return min(left, JOB_LOOK)
             grace = self._result_at + LIMITS.post_result - now
             if grace <= 0:
-                # It had said its last word: the claim stands as if it had exited, the checks decide.
+                self._done_waiting = True
                 self._worker.begin_stop()
                 self._result_at = None
                 return STOP_PATIENCE
@@ -212,18 +220,24 @@ class Watch:
         now = time.monotonic()
         if frozen and self._frozen_at is None:
             self._frozen_at = now
-            self._later(self._worker.pause())
         elif not frozen and self._frozen_at is not None:
             gap, self._frozen_at = now - self._frozen_at, None
             self._started += gap
             self._pulse.awake()
             self._result_at = None if self._result_at is None else self._result_at + gap
-            self._later(self._worker.resume())
+        self._later(self._settle_freeze())
         self._changed.set()
+
+    async def _settle_freeze(self) -> None:
+        """Make it as it was last wanted; one at a time, or two passes over its processes would undo each other."""
+        async with self._freezing:
+            while self._is_frozen is not (wanted := self._frozen_at is not None):
+                await (self._worker.pause() if wanted else self._worker.resume())
+                self._is_frozen = wanted
 
     def message(self, text: str) -> bool:
         """Bring it a person's message now; False where it cannot be told any more, or never could."""
-        if self._why is not None or self._result_at is not None:
+        if self._why is not None or self._result_at is not None or self._input_closed:
             return False
         line = self._parser.message(text)
         if line is None:
@@ -240,6 +254,16 @@ async def read_to_end(hand: Hand, job: Job, record: ExitRecord) -> Ending:
     seen = Seen()
     await Tail(job.folder / "output.jsonl", hand.backend.parser(job), seen.add_all).drain()
     return ending_of(hand, job, record, seen)
+
+
+def from_outside(ending: Ending, record: ExitRecord) -> Ending:
+    """An end by a signal that nobody here sent. KILLED is what a person asks for: that waits for the person."""
+    if ending.kind is not EndKind.KILLED:
+        return ending
+    if record.signal == signal.SIGKILL or record.code == 128 + signal.SIGKILL:
+        detail = f"{ending.detail}, which nobody here sent: most likely it ran out of memory"
+        return ending.model_copy(update={"kind": EndKind.OUT_OF_MEMORY, "detail": detail})
+    return ending.model_copy(update={"kind": EndKind.LOST, "detail": f"{ending.detail}, from outside"})
 
 
 def ending_of(hand: Hand, job: Job, record: ExitRecord, seen: Seen) -> Ending:

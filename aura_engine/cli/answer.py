@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from pathlib import Path
 
 from aura_engine.cli.options import add_data_options, print_json, run_folder
@@ -28,10 +27,14 @@ def run(arguments: argparse.Namespace) -> int:
     answer = " ".join(arguments.text)
     goes_on = _told(folder, arguments.question, answer)
     if not goes_on:
+        from aura_engine.cli.offline import note
+
         try:
-            asyncio.run(_answer(folder, arguments.question, answer))
+            refused = note(folder, {"kind": "answer", "question": arguments.question, "answer": answer})
         except OwnedError as error:
             raise OwnedError(str(error), cure="It is just starting or ending: try again.") from error
+        if refused:
+            raise UsageError(f"{refused}.", cure="aura status shows the open questions.")
     if arguments.json:
         print_json({"question": arguments.question, "answer": answer})
     else:
@@ -51,24 +54,3 @@ def _told(folder: Path, question: str, answer: str) -> bool:
     except Refused as refused:
         raise UsageError(str(refused), cure="aura status shows the open questions.") from refused
     return True
-
-
-async def _answer(folder: Path, question: str, answer: str) -> None:
-    from aura_engine.clock import SystemClock
-    from aura_engine.core.commands import Answer, refusal
-    from aura_engine.core.events import QuestionAnswered
-    from aura_engine.journal.lock import OwnerLock
-    from aura_engine.journal.store import Journal
-    from aura_engine.recorder import Recorder
-
-    with OwnerLock.acquire(folder / "lock"):
-        recorder = Recorder(Journal.open(folder / "journal.db"), SystemClock())
-        try:
-            recorder.replay()
-            refused = refusal(recorder.state, Answer(question=question, answer=answer))
-            if refused:
-                known = ", ".join(q.id for q in recorder.state.open_questions()) or "none"
-                raise UsageError(f"{refused}.", cure=f"Open questions: {known}.")
-            await recorder.record(QuestionAnswered(id=question, answer=answer))
-        finally:
-            await recorder.journal.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aura_engine.cli.options import add_data_options, print_json, run_folder
 from aura_engine.control.protocol import STARTING
-from aura_engine.errors import AuraError, UsageError
+from aura_engine.errors import AuraError, OwnedError, UsageError
 
 if TYPE_CHECKING:
     from aura_engine.control.client import Connection
@@ -24,6 +24,8 @@ PERHAPS_TASK: Options = (("task", {"metavar": "TASK", "nargs": "?", "default": "
 DIFFICULTY = ("easy", "normal", "hard")
 START_LIMIT = 10.0
 """Seconds that a command waits for an engine that is coming up."""
+FOR_LATER = frozenset({"retry", "escalate", "pause", "resume"})
+"""What can be asked of a run whose engine has ended: a task that was stopped, say, is retried by the next start."""
 STOP_LIMIT = 30.0
 """Seconds that `stop` waits for the engine to have ended."""
 
@@ -173,7 +175,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("Nothing to change was given.", cure="Give --instructions, --needs or --difficulty.")
     folder = run_folder(arguments)
     try:
-        events = request(folder, {"kind": arguments.asked, **fields})
+        events = _asked(folder, {"kind": arguments.asked, **fields})
     except Refused as refused:
         if not arguments.json:
             raise
@@ -181,9 +183,31 @@ def run(arguments: argparse.Namespace) -> int:
         return refused.exit_status
     if arguments.json:
         print_json({"accepted": True, "events": events})
+    elif events is None:
+        print("Noted. No engine runs: start the goal again and it takes effect.")
     else:
         print(ask.said(arguments, events))
     return 0
+
+
+def _asked(folder: Path, command: dict[str, Any]) -> Events | None:
+    """What the running engine made of it; None when none runs and it stands in the journal for the next one."""
+    from aura_engine.control.client import NoEngine
+
+    try:
+        return request(folder, command)
+    except NoEngine:
+        if command["kind"] not in FOR_LATER:
+            raise
+    from aura_engine.cli.offline import note
+
+    try:
+        why = note(folder, command)
+    except OwnedError as error:
+        raise OwnedError(str(error), cure="It is just starting or ending: try again.") from error
+    if why:
+        raise Refused(_sentence(why))
+    return None
 
 
 class Refused(AuraError):

@@ -241,6 +241,8 @@ def _attempt_ended(state: RunState, e: ev.AttemptEnded, time: float) -> None:
     attempt.hand_over, attempt.snapshot = e.hand_over, e.snapshot
     attempt.ended = attempt.ended or time
     state.busy.discard(e.task)
+    if attempt.process is None and attempt.ending is None:  # nobody has heard them
+        task.messages[:0] = attempt.messages
     if task.status is not TaskStatus.ARCHIVED:
         _move(state, task, TaskStatus.PENDING, e.reason)
 
@@ -302,6 +304,7 @@ def _role_parked(state: RunState, e: ev.RoleParked, time: float) -> None:
 
 
 def _message_given(state: RunState, e: ev.MessageGiven, time: float) -> None:
+    state.tasks[e.task].said.append(e.text)
     if not e.injected:
         state.tasks[e.task].messages.append(e.text)
 

@@ -406,8 +406,10 @@ class EndKind(StrEnum):
     KILLED = "killed"
     HUNG = "hung"
     LOOPING = "looping"
+    OUT_OF_MEMORY = "out_of_memory"
+    """Killed by a signal that only the system sends so."""
     LOST = "lost"
-    """Its processes vanished without a word, as after a reboot."""
+    """Its processes vanished or were ended from outside, as by a shutdown."""
 
 
 class Ending(Frozen):

@@ -25,6 +25,7 @@ OUTCOME_OF: dict[EndKind, Outcome] = {
     EndKind.LOOPING: Outcome.CAPABILITY,
     EndKind.OUT_OF_TIME: Outcome.BUDGET,
     EndKind.CONTEXT_OVERFLOW: Outcome.RESOURCE,
+    EndKind.OUT_OF_MEMORY: Outcome.RESOURCE,
     EndKind.KILLED: Outcome.INTERRUPTED,
     EndKind.LOST: Outcome.INTERRUPTED,
 }
@@ -77,11 +78,16 @@ def role_for(task: Task, mode: WorkerMode) -> Role:
 
 def cut_off(task: Task) -> Attempt | None:
     """The last attempt, if it was broken off in mid-work and the task is still worded as it was: it can be resumed."""
-    last = task.attempts[-1] if task.attempts else None
-    if last is None or last.live or last.ending is None or not last.ending.session or last.n <= task.changed:
+    last = None if task.live else last_that_ran(task)
+    if last is None or last.ending is None or not last.ending.session or last.n <= task.changed:
         return None
     judged = last.outcome not in (Outcome.INFRASTRUCTURE, Outcome.INTERRUPTED)
     return None if judged or last.ending.kind not in CUT_OFF else last
+
+
+def last_that_ran(task: Task) -> Attempt | None:
+    """The last attempt that is more than an intent: one whose worker could not be started leaves all as it was."""
+    return next((a for a in reversed(task.attempts) if a.live or a.process or a.ending), None)
 
 
 def must_run_alone(task: Task) -> bool:
@@ -95,7 +101,12 @@ def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
     outcome, reason = attempt.outcome, attempt.why
     kind = attempt.ending.kind if attempt.ending else EndKind.CRASHED
     if outcome is Outcome.INTERRUPTED:
-        return Next(Step.RETRY if kind is EndKind.LOST else Step.WAIT, reason)
+        if kind is not EndKind.LOST:
+            return Next(Step.WAIT, reason)
+        lost = len(list(takewhile(_lost, reversed(task.counted))))
+        return (
+            Next(Step.RETRY, reason) if lost < CRASHES else Next(Step.PLANNER, f"lost {lost} times in a row: {reason}")
+        )
     if outcome is Outcome.CONFLICT:
         if sum(a.outcome is Outcome.CONFLICT for a in task.counted) > CONFLICTS_BEFORE_ALONE + per_role:
             return Next(Step.PLANNER, f"its work conflicts with the head again and again: {reason}")
@@ -112,6 +123,10 @@ def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
     if charged >= per_role:
         return Next(Step.PLANNER, f"{charged} attempts as {role} failed; the last: {reason}")
     return Next(Step.RETRY, reason)
+
+
+def _lost(attempt: Attempt) -> bool:
+    return attempt.ending is not None and attempt.ending.kind is EndKind.LOST
 
 
 def _after_infrastructure(task: Task, kind: EndKind, reason: str) -> Next:

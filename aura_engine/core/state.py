@@ -96,6 +96,8 @@ class Task:
     """Attempts up to this number worked on an older wording of the task."""
     messages: list[str] = field(default_factory=list[str])
     """A person's messages for the next attempt."""
+    said: list[str] = field(default_factory=list[str])
+    """All messages of a person's so far: a worker that begins afresh hears them all."""
     paused_at: float = 0.0
     """Wall time since which a person keeps it from running; 0: nobody does."""
     receipts: dict[str, Receipt] = field(default_factory=dict[str, Receipt])

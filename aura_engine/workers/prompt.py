@@ -26,7 +26,7 @@ def worker_prompt(state: RunState, task: Task, *, budget: float, carried: bool, 
     parts = [f"# Task {spec.id}: {spec.title}", spec.instructions or spec.title]
     if task.extra:
         parts.append(f"## Further instructions\n{task.extra}")
-    parts += _said(task)
+    parts += _said(task.said)
     parts.append(_judging(state, task))
     if task.attempts:
         parts.append(_history(task, carried=carried, conflicts=conflicts))
@@ -58,12 +58,10 @@ def resume_prompt(task: Task) -> str:
     ]
     if task.extra:
         parts.append(f"## Further instructions\n{task.extra}")
-    return "\n\n".join([*parts, *_said(task)]) + "\n"
+    return "\n\n".join([*parts, *_said(task.attempts[-1].messages)]) + "\n"
 
 
-def _said(task: Task) -> list[str]:
-    """The person's messages that this attempt is given."""
-    messages = task.attempts[-1].messages if task.attempts else ()
+def _said(messages: Sequence[str]) -> list[str]:
     return ["## The person says\n" + "\n\n".join(messages)] if messages else []
 
 

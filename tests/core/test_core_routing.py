@@ -63,6 +63,7 @@ CAP, INFRA = Outcome.CAPABILITY, Outcome.INFRASTRUCTURE
         (EndKind.CRASHED, Outcome.INFRASTRUCTURE),
         (EndKind.HUNG, Outcome.INFRASTRUCTURE),
         (EndKind.LOST, Outcome.INTERRUPTED),
+        (EndKind.OUT_OF_MEMORY, Outcome.RESOURCE),
     ],
 )
 def test_what_a_worker_s_ending_means(kind: EndKind, outcome: Outcome) -> None:
@@ -78,7 +79,8 @@ def test_every_ending_has_its_row() -> None:
     ("past", "step", "park"),
     [
         ([(F, Outcome.INTERRUPTED)], Step.WAIT, False),
-        ([(F, Outcome.INTERRUPTED, EndKind.LOST)], Step.RETRY, False),
+        ([(F, Outcome.INTERRUPTED, EndKind.LOST)] * 2, Step.RETRY, False),
+        ([(F, Outcome.INTERRUPTED, EndKind.LOST)] * 3, Step.PLANNER, False),
         ([(F, CAP)], Step.RETRY, False),
         ([(F, Outcome.CONFLICT)], Step.RETRY, False),
         ([(F, Outcome.CONFLICT)] * 5, Step.RETRY, False),
@@ -344,5 +346,6 @@ def test_a_message_that_could_not_be_brought_goes_to_the_next_attempt() -> None:
     fold([(event, 1.0) for event in given], state)
     for n in (1, 2):
         fold([(ev.AttemptStarting(task="A1", n=n, role=F, backend="fake", base="c0"), 2.0)], state)
+        fold([(ev.WorkerEnded(task="A1", n=n, ending=Ending(kind=EndKind.FINISHED), exit=ExitRecord()), 2.5)], state)
         fold([(ev.AttemptEnded(task="A1", n=n, outcome=CAP, reason="red"), 3.0)], state)
     assert [attempt.messages for attempt in state.tasks["A1"].attempts] == [("later",), ()]

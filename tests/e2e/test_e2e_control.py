@@ -319,3 +319,15 @@ def test_a_terminal_that_is_not_read_holds_nothing_up_and_sigterm_still_ends_it(
     assert owner(run.data / "lock") is None
     assert [event["status"] for event in run.events() if event["kind"] == "run_ended"] == ["interrupted"]
     terminal.close()
+
+
+def test_a_task_that_was_stopped_is_retried_without_an_engine(steered):
+    assert steered.aura("pause").returncode == 0
+    assert steered.aura("kill", "A1").returncode == 0
+    assert steered.aura("stop").returncode == 0
+    assert steered.aura("kill", "A1").returncode == 2  # that takes an engine
+    noted = steered.aura("retry", "A1")
+    assert (noted.returncode, "start the goal again" in noted.stdout) == (0, True)
+    again = steered.aura("retry", "A1")
+    assert (again.returncode, "pending" in again.stderr) == (1, True)
+    assert steered.aura("resume").returncode == 0
