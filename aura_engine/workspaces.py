@@ -12,22 +12,29 @@ import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
+from aura_engine.checkouts import Checkouts, Furnished
 from aura_engine.core.model import Check, Outcome
 from aura_engine.core.routing import must_run_alone
 from aura_engine.core.state import RunState, Task
 from aura_engine.errors import AuraError
+from aura_engine.guard.managed import NAME
 from aura_engine.paths import RunPaths
 from aura_engine.preparing import Preparation
 from aura_engine.verify.programs import withheld
-from aura_engine.workspace.checkout import checkout, discard
+from aura_engine.workspace.checkout import discard
+from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.snapshot import Snapshot, snapshot
 from aura_engine.workspace.store import GitStore
+from aura_engine.workspace.throwaway import LinePacks, ThrowawayGit
 
 log = logging.getLogger(__name__)
 
 MAKERS = 2
 """Workspaces made at the same time: as many as there are cores on a small machine."""
+KEPT = 32
+"""Workspaces whose attempt is over that wait for the next one: two batches of landings."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,11 @@ class Workspaces:
         self._locks: dict[str, asyncio.Lock] = {}
         self._hidden: tuple[int, list[Check]] = (-1, [])
         self._makers = asyncio.Semaphore(MAKERS)
+        self._checkouts = Checkouts(store, preparation, kept=KEPT, skip={".git"})
+        self._packs = LinePacks(store)
+        self._gits: WeakKeyDictionary[CleanCheckout, ThrowawayGit] = WeakKeyDictionary()
+        self._given: dict[tuple[str, int], Furnished] = {}
+        """By task and attempt; none for those that an earlier engine made."""
 
     def ahead(self, task_ids: Collection[str], group: asyncio.TaskGroup) -> None:
         """Begin with the folders of the tasks that will start next, so that a free slot never waits for a checkout."""
@@ -108,19 +120,23 @@ class Workspaces:
 
     async def _make(self, task_id: str, n: int, base: str) -> Workspace:
         folder = self._paths.workspace(task_id, n)
-        if folder.exists():  # left by an engine that died while making it
+        if stale := self._given.pop((task_id, n), None):
+            await self._checkouts.give_back(stale)
+        elif folder.exists():  # left by an engine that died while making it
             await discard(self._store, folder)
         tree = await self._store.tree_of(base)
         content, conflicts = await self._carried(self._state.tasks[task_id], tree)
-        await checkout(
-            self._store,
-            content or tree,
-            folder,
-            without=await self.withheld(tree),
-            throwaway_git=True,
-        )
-        await self._preparation.furnish(tree, folder)
+        hidden = await self.withheld(tree)
+        line = await self._without(tree, hidden)
+        shown = await self._without(content, hidden) if content else line
+        made = await self._checkouts.get(shown, folder, like=tree)
+        git = self._gits.setdefault(made.checkout, ThrowawayGit(self._store, self._packs))
+        await git.renew(made.checkout, line, hidden)
+        self._given[task_id, n] = made
         return Workspace(folder, base, content is not None, conflicts)
+
+    async def _without(self, tree: str, hidden: Collection[str]) -> str:
+        return await self._store.edit(tree, dict.fromkeys(hidden)) if hidden else tree
 
     async def _carried(self, task: Task, head_tree: str) -> tuple[str | None, tuple[str, ...]]:
         """The tree that holds the last attempt's work on top of the head, and the files that conflict in it."""
@@ -162,19 +178,44 @@ class Workspaces:
         checks = [*task.spec.checks, *self._state.goal_checks.values()]
         keep = {path for check in checks for path in (check.file, *check.uses) if path} | set(task.spec.makes)
         tree = await self._store.tree_of(base)
+        given = self._given.get((task.spec.id, n))
         return await snapshot(
             self._store,
             self._paths.workspace(task.spec.id, n),
             base,
             message=f"{task.spec.id}#{n} {task.spec.title}",
             keep=keep,
-            skip=self._preparation.paths | await self.untouchable(tree),
+            skip=self._preparation.paths | await self.untouchable(tree) | await self._ours(tree),
+            given=given.checkout if given else None,
         )
+
+    async def _ours(self, tree: str) -> frozenset[str]:
+        """What a worker tells Aura in its workspace is no work, unless the project has a file of that name."""
+        return frozenset({NAME}) - (await self._store.entries(tree)).keys()
+
+    async def patch(self, task: Task) -> str:
+        """Unified diff of what is in work, else of what the last attempt left; "" where there is nothing to show."""
+        live = task.live
+        if live is not None and live.ended is None:
+            try:
+                after = (await self.snapshot(task, live.place, live.base)).tree
+            except OSError:  # its folder is not made yet, or has just gone
+                return ""
+            return await self._store.patch(await self._store.tree_of(live.base), after)
+        left = next((attempt for attempt in reversed(task.attempts) if attempt.snapshot), None)
+        if left is None:
+            return ""
+        trees = [await self._store.tree_of(commit) for commit in (left.base, left.snapshot)]
+        return await self._store.patch(*trees)
 
     async def remove(self, task_id: str, n: int) -> None:
         """Take an attempt's folder and home away; its work is in the store. Never raises."""
         try:
-            await discard(self._store, self._paths.workspace(task_id, n))
+            given = self._given.pop((task_id, n), None)
+            if given is None:
+                await discard(self._store, self._paths.workspace(task_id, n))
+            else:
+                await self._checkouts.give_back(given)
             await asyncio.to_thread(shutil.rmtree, self._paths.home(task_id, n), ignore_errors=True)
         except (AuraError, OSError) as error:
             log.warning("cannot remove the workspace of %s#%s: %s", task_id, n, error)

@@ -61,6 +61,11 @@ class LargeFiles:
             else:
                 place.unlink()  # a copy that a crash cut short
 
+    @property
+    def any(self) -> bool:
+        """There are some."""
+        return bool(self._by_pointer)
+
     def find(self, oid: str) -> Path | None:
         """The large file that this blob points to; None for an ordinary blob."""
         return self._by_pointer.get(oid)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aura_engine.workspace import trees
-from aura_engine.workspace.files import Found, Root, Walk, mode_of, stamp
+from aura_engine.workspace.clean import CleanCheckout
+from aura_engine.workspace.files import Found, Root, Walk
 from aura_engine.workspace.ignore import NAME, Ignores
-from aura_engine.workspace.index import untouched
 from aura_engine.workspace.names import within
 from aura_engine.workspace.objects import FILE, Entry, New, make
 from aura_engine.workspace.store import GitStore, commit_text
@@ -38,14 +38,16 @@ async def snapshot(
     message: str,
     keep: Collection[str] = frozenset(),
     skip: Collection[str] = frozenset(),
+    given: CleanCheckout | None = None,
 ) -> Snapshot:
     """Commit the workspace onto `base_commit`, without touching or trusting anything in it.
 
     Left out: `.git`, caches, and what the base's ignore files name, unless the base has the file or `keep` names it or
     a folder around it. Files and folders in `skip` (prepared, shared, or withheld from the worker) stay as the base has
-    them. Also does so what cannot be read. GitError when the store fails, OSError when the workspace is gone.
+    them. Also does so what cannot be read. `given`: the workspace as it was given to the worker; its untouched files
+    are not read again. GitError when the store fails, OSError when the workspace is gone.
     """
-    return await store.run(_snapshot, store, workspace, base_commit, message, frozenset(keep), frozenset(skip))
+    return await store.run(_snapshot, store, workspace, base_commit, message, frozenset(keep), frozenset(skip), given)
 
 
 def ignores_of(store: GitStore, entries: Mapping[str, Entry]) -> Ignores:
@@ -67,14 +69,24 @@ def removed(entries: Mapping[str, Entry], found: Found, skip: frozenset[str]) ->
 
 
 def _snapshot(
-    store: GitStore, workspace: Path, base_commit: str, message: str, keep: frozenset[str], skip: frozenset[str]
+    store: GitStore,
+    workspace: Path,
+    base_commit: str,
+    message: str,
+    keep: frozenset[str],
+    skip: frozenset[str],
+    given: CleanCheckout | None,
 ) -> Snapshot:
     base_tree = store.objects.header(base_commit)[0]
     base = store.flat(base_tree)
     walk = Walk(known=base, keep=keep, skip=skip, ignored=ignores_of(store, base).match)
     with Root(workspace) as root:
         found = walk.run(root)
-        suspects = _suspects(store, workspace, base, found)
+        suspects = [
+            path
+            for path, info in found.files.items()
+            if not (given and path in base and given.is_as_given(path, info, base[path]))
+        ]
         new: New = {}
         changes: dict[str, Entry | None] = {**store.take(root, suspects, found.left_out, known=base, new=new)}
     changes |= dict.fromkeys(removed(base, found, skip))
@@ -83,15 +95,3 @@ def _snapshot(
     store.objects.add(new)
     changed = sorted(trees.diff(store.objects, base_tree, tree))
     return Snapshot(commit, tree, tuple(changed), tuple(sorted(found.left_out.items()))[:_NAMED])
-
-
-def _suspects(store: GitStore, workspace: Path, base: Mapping[str, Entry], found: Found) -> list[str]:
-    """The files that must be read: all but those whose stat proves that they still are what was checked out."""
-    proven = untouched(store.index_of(workspace), base, found.files)
-    suspects: list[str] = []
-    for path in found.files.keys() - proven:
-        info = found.files[path]
-        placed = store.placed.get((str(workspace), path))
-        if not (placed and placed == (stamp(info), base.get(path)) and mode_of(info) == placed[1].mode):
-            suspects.append(path)
-    return suspects

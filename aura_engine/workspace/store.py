@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-import hashlib
 import os
 import re
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from aura_engine.errors import GitError
 from aura_engine.workspace import trees
-from aura_engine.workspace.files import MAX_FILE, Root, Stamp, mode_of
+from aura_engine.workspace.files import MAX_FILE, Root, mode_of
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import LARGE, MAGIC, LargeFiles, chunks
 from aura_engine.workspace.objects import EMPTY_TREE, EXECUTABLE, FILE, LINK, TREE, Entry, New, Objects, make
@@ -46,6 +45,7 @@ _CONFIG = """[core]
 ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
 _THREADS = 4
 _FLATS_CACHED = 16
+_COMMITS_CACHED = 4096
 _PENDING_BYTES = 32 * 1024 * 1024
 
 
@@ -69,10 +69,9 @@ class GitStore:
         self.path = path
         self.objects = Objects(path)
         self.large = LargeFiles(path / "large")
-        self.placed: dict[tuple[str, str], tuple[Stamp, Entry]] = {}
-        """Large files put into workspaces, by workspace and path: they are not in any index."""
-        self.pack_lock = threading.Lock()
         self._flat: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
+        self._latest: tuple[str, Mapping[str, Entry]] = (EMPTY_TREE, {})
+        self._tree_of: OrderedDict[str, str] = OrderedDict()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def init(self) -> None:
@@ -81,6 +80,8 @@ class GitStore:
 
     async def aclose(self) -> None:
         """End the reading process and the threads; what is under way finishes first."""
+        with contextlib.suppress(GitError):  # its log has it all
+            await self.run(self.objects.publish)
         await asyncio.to_thread(self._threads.shutdown)
         self.objects.close()
 
@@ -94,11 +95,16 @@ class GitStore:
 
     async def tree_of(self, commit: str) -> str:
         """The tree of a commit."""
-        return (await self.run(self.objects.header, commit))[0]
+        known = self._tree_of.get(commit)
+        if known is None:
+            known = self._tree_of[commit] = (await self.run(self.objects.header, commit))[0]
+            while len(self._tree_of) > _COMMITS_CACHED:
+                self._tree_of.popitem(last=False)
+        return known
 
     async def entries(self, tree: str) -> Mapping[str, Entry]:
-        """Every file of the tree by its path."""
-        return await self.run(self.flat, tree)
+        """Every file of the tree by its path; the answer is shared: do not change it."""
+        return self._flat.get(tree) or await self.run(self.flat, tree)
 
     async def read(self, tree: str, path: str) -> bytes | None:
         """A file's bytes (a link's target); None when the tree has no such file."""
@@ -124,8 +130,12 @@ class GitStore:
     async def patch(self, old: str, new: str, *, paths: Iterable[str] = (), limit: int = 1_000_000) -> str:
         """The difference of two trees as a unified patch of at most `limit` bytes, for the paths or for all."""
         args = ["--literal-pathspecs", "diff-tree", "-r", "-p", "--no-ext-diff", "--no-textconv", "--no-color"]
-        done = await self.run(call, [*args, old, new, "--", *paths], git_dir=self.path, limit=limit)
-        return done.out.decode(errors="replace")
+
+        def ask() -> bytes:
+            self.objects.publish()
+            return call([*args, old, new, "--", *paths], git_dir=self.path, limit=limit).out
+
+        return (await self.run(ask)).decode(errors="replace")
 
     def commit_now(self, tree: str, parents: Sequence[str], message: str) -> str:
         """See `commit`; blocks."""
@@ -137,12 +147,21 @@ class GitStore:
     def flat(self, tree: str) -> Mapping[str, Entry]:
         """See `entries`; blocks, and the answer is shared: do not change it."""
         known = self._flat.get(tree)
-        if known is None:
-            known = dict(trees.flatten(self.objects, tree))
-            self._flat[tree] = known
-            while len(self._flat) > _FLATS_CACHED:
-                self._flat.popitem(last=False)
-        return known
+        if known is not None:
+            return known
+        # Most trees differ in a few files from one that was asked for lately.
+        near, entries = self._latest
+        found = dict(entries)
+        for change in trees.diff(self.objects, near, tree):
+            if change.new:
+                found[change.path] = change.new
+            else:
+                del found[change.path]
+        self._flat[tree] = found
+        self._latest = (tree, found)
+        while len(self._flat) > _FLATS_CACHED:
+            self._flat.popitem(last=False)
+        return found
 
     def read_now(self, tree: str, path: str) -> bytes | None:
         """See `read`; blocks."""
@@ -205,10 +224,6 @@ class GitStore:
         finally:
             os.close(fd)
 
-    def index_of(self, workspace: Path) -> Path:
-        """Where the engine's own index of a workspace is."""
-        return self.path / "indexes" / hashlib.sha256(os.fsencode(workspace)).hexdigest()[:24]
-
     def _init(self) -> None:
         for folder in ("objects/info", "objects/pack", "refs/heads", "info", "indexes", "packs"):
             (self.path / folder).mkdir(parents=True, exist_ok=True)
@@ -249,6 +264,7 @@ class GitStore:
             "landed": self.commit_now(ours, (root,), "landed"),
             "attempt": self.commit_now(theirs, (root,), "attempt"),
         }
+        self.objects.publish()
         args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", *sides.values()]
         done = call(args, git_dir=self.path, ok=(0, 1))
         tree, *names = done.out.decode(errors="surrogateescape").split("\0")

@@ -30,15 +30,6 @@ def clean_path(path: str) -> str:
     return path
 
 
-def flatten(objects: Objects, tree: str, prefix: str = "") -> Iterator[tuple[str, Entry]]:
-    """Every file of a tree with its whole path."""
-    for name, entry in objects.tree(tree).items():
-        if entry.mode == TREE:
-            yield from flatten(objects, entry.oid, f"{prefix}{name}/")
-        else:
-            yield prefix + name, entry
-
-
 def lookup(objects: Objects, tree: str, path: str) -> Entry | None:
     """What the tree holds at the path, a folder too."""
     *folders, name = path.split("/")

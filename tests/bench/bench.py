@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,15 @@ class Ground:
             path = self.project / f"pkg{number % 20}" / f"module{number}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(f"VALUE = {number}\n" * 20)
-        self.log = root / "log"
-        self.log.touch()
-        self.claude = root / "claude"
-        source = (HERE / "fake_claude.py").read_text()
+        self.claude = root / "bin" / "claude"
+        self.claude.parent.mkdir()
+        source = (HERE / "fake_claude.py").read_text().replace("NAP = 1.0", f"NAP = {nap}")
         self.claude.write_text(f"#!{sys.executable} -IS\n{source}")
         self.claude.chmod(0o755)
-        Path(f"{self.claude}.settings").write_text(f"{self.log}\n{nap}\n")
 
     def env(self, url: str, workers: int) -> dict[str, str]:
-        """All roles are the fake; the planner is the scripted model."""
-        keep = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+        """All roles are the fake; the planner is the scripted model. AURA_CONTAINMENT may be set for the bench."""
+        keep = {name: os.environ[name] for name in ("PATH", "LANG", "AURA_CONTAINMENT") if name in os.environ}
         return keep | {
             "HOME": str(self.root / "home"),
             "PYTHONPATH": str(HERE.parent.parent),
@@ -80,9 +79,15 @@ class Ground:
         }
 
     def ran(self) -> list[tuple[str, float, float]]:
-        """(task, first instruction, last instruction) in ms, in order of start."""
-        rows = [line.split() for line in self.log.read_text().splitlines()]
-        return sorted(((r[0], int(r[1]) / 1e6, int(r[2]) / 1e6) for r in rows), key=lambda row: row[1])
+        """See `times` for all workers of the engine."""
+        outputs = self.project.glob(".aura/*/attempts/*/*/output.jsonl")
+        return times(output.read_bytes() for output in outputs)
+
+
+def times(outputs: Iterable[bytes]) -> list[tuple[str, float, float]]:
+    """(task, first instruction, last instruction) in ms as the fakes told it, in order of start."""
+    last = [json.loads(output.splitlines()[-1]) for output in outputs]
+    return sorted(((r["task"], r["started"] / 1e6, r["ended"] / 1e6) for r in last), key=lambda row: row[1])
 
 
 def cpu_of(pid: int) -> tuple[float, float]:
@@ -236,27 +241,34 @@ def start_up() -> dict[str, Any]:
             }
 
 
-async def _floor(n: int, workers: int, ground: Ground) -> None:
+async def _floor(n: int, workers: int, ground: Ground) -> list[bytes]:
     slots = asyncio.Semaphore(workers)
 
-    async def one(number: int) -> None:
+    async def one(number: int) -> bytes:
         async with slots:
             process = await asyncio.create_subprocess_exec(
-                str(ground.claude), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, cwd=ground.project
+                str(ground.claude), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ground.project
             )
-            await process.communicate(f"# Task A{number + 1}\n".encode())
+            return (await process.communicate(f"# Task A{number + 1}\n".encode()))[0]
 
-    await asyncio.gather(*(one(number) for number in range(n)))
+    return await asyncio.gather(*(one(number) for number in range(n)))
 
 
 def floor(n: int, workers: int) -> dict[str, Any]:
-    """The same workers from a plain loop: no workspace, no check, no journal."""
+    """The same workers from a plain loop: no workspace, no check, no journal, no shim, no wall."""
     with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
         ground = Ground(Path(folder), files=1, nap=1.0)
-        asyncio.run(_floor(n, workers, ground))
-        ran = ground.ran()
-        ends = sorted(row[2] for row in ran)
-        return {"n": n, "workers": workers, "refill_ms": spread([r[1] - ends[i] for i, r in enumerate(ran[workers:])])}
+        before = os.times().children_user + os.times().children_system
+        ran = times(asyncio.run(_floor(n, workers, ground)))
+        children = os.times().children_user + os.times().children_system - before
+    ends = sorted(row[2] for row in ran)
+    return {
+        "n": n,
+        "workers": workers,
+        "refill_ms": spread([r[1] - ends[i] for i, r in enumerate(ran[workers:])]),
+        "first_wave_ms": round(ran[workers - 1][1] - ran[0][1], 1),
+        "children_cpu_ms_per_task": round(children * 1000 / n, 1),
+    }
 
 
 def main() -> None:
@@ -268,7 +280,7 @@ def main() -> None:
     found: dict[str, Any] = {"machine": f"{os.cpu_count()} cores, {platform.platform()}, load {os.getloadavg()[0]:.1f}"}
     sizes = [(8, 2), (32, 8), (32, 32)] + ([] if arguments.quick else [(128, 8), (512, 8)])
     if arguments.only in (None, "floor"):
-        found["floor"] = floor(32, 8)
+        found["floor"] = [floor(32, 8), floor(32, 32)]
     if arguments.only in (None, "runs"):
         found["runs"] = [run(n, workers) for n, workers in sizes]
         if not arguments.quick:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
 
 import pytest
 
+from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.store import EMPTY_TREE, GitStore
+from aura_engine.workspace.throwaway import LinePacks, ThrowawayGit
 
 Git = Callable[..., str]
 
@@ -82,6 +84,16 @@ class Helpers:
     @staticmethod
     async def commit(store: GitStore, files: dict[str, bytes]) -> str:
         return await store.commit(await store.edit(EMPTY_TREE, files), (), "base")
+
+    @staticmethod
+    async def workspace(store: GitStore, tree: str, folder: Path, hidden: Collection[str] = ()) -> CleanCheckout:
+        """A folder as a worker gets it."""
+        shown = await store.edit(tree, dict.fromkeys(hidden))
+        made = CleanCheckout(store, folder, skip={".git"})
+        await made.fill(shown)
+        await made.settle()
+        await ThrowawayGit(store, LinePacks(store)).renew(made, shown, frozenset(hidden))
+        return made
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ async def test_exact_bytes_modes_and_links(store, tmp_path, h):
 
 async def test_throwaway_git_is_clean_complete_and_its_own(store, tmp_path, git, h):
     dest = tmp_path / "ws"
-    await checkout(store, await _odd(store), dest, throwaway_git=True)
+    await h.workspace(store, await _odd(store), dest)
     for place in dest.glob("*.txt"):
         os.utime(place, ns=(1, 1))  # git must compare the bytes
     assert git(dest, "status", "--porcelain") == ""
@@ -64,33 +64,22 @@ async def test_throwaway_git_is_clean_complete_and_its_own(store, tmp_path, git,
 async def test_two_workspaces_of_one_tree_share_nothing(store, tmp_path, git, h):
     tree = await h.tree(store, {"a": b"1"})
     for name in ("one", "two"):
-        await checkout(store, tree, tmp_path / name, throwaway_git=True)
+        await h.workspace(store, tree, tmp_path / name)
     packs = [next((tmp_path / name / ".git/objects/pack").glob("*.pack")) for name in ("one", "two")]
     assert packs[0].stat().st_ino != packs[1].stat().st_ino
     packs[0].unlink()
     assert git(tmp_path / "two", "show", "HEAD:a") == "1"
 
 
-async def test_packs_of_old_trees_are_dropped(store, tmp_path, h):
-    for number in range(12):
-        await checkout(store, await h.tree(store, {"a": b"%d" % number}), tmp_path / f"{number}", throwaway_git=True)
-    assert len(list((store.path / "packs").iterdir())) <= 8
-
-
-async def test_without_and_links(store, tmp_path, git, h):
-    data = tmp_path / "shared data"
-    h.put(data, {"rows.csv": b"1,2\n"})
+async def test_what_is_withheld_is_not_in_the_folder_and_not_in_its_git(store, tmp_path, git, h):
     commit = await h.commit(store, {"a": b"1", "secret/test_x.py": b"2", "hidden.toml": b"3"})
     dest = tmp_path / "ws"
     hidden = {"secret", "hidden.toml", "not there"}
-    await checkout(
-        store, await store.tree_of(commit), dest, without=hidden, throwaway_git=True, links={"in/data": data}
-    )
-    assert (dest / "in/data/rows.csv").read_bytes() == b"1,2\n"
-    assert set(h.read(dest)) == {"a", "in/data"}
+    given = await h.workspace(store, await store.tree_of(commit), dest, hidden)
+    assert set(h.read(dest)) == {"a"}
     assert git(dest, "status", "--porcelain") == ""
     assert "hidden" not in git(dest, "log", "--stat", "-p")
-    taken = await snapshot(store, dest, commit, message="m", skip=hidden | {"in/data"})
+    taken = await snapshot(store, dest, commit, message="m", skip=hidden, given=given)
     assert taken.changed == ()
 
 
@@ -99,18 +88,18 @@ async def test_large_files_are_put_back(store, tmp_path, git, h):
     empty = await store.commit(EMPTY_TREE, (), "empty")
     first = await snapshot(store, tmp_path / "in", empty, message="m")
     dest = tmp_path / "ws"
-    await checkout(store, first.tree, dest, throwaway_git=True)
+    given = await h.workspace(store, first.tree, dest)
     assert (dest / "d/big *.bin").read_bytes() == b"b" * (LARGE + 7)
     assert (dest / "d/big *.bin").stat().st_nlink == 1
     assert git(dest, "status", "--porcelain") == ""
-    assert (await snapshot(store, dest, first.commit, message="m")).changed == ()
+    assert (await snapshot(store, dest, first.commit, message="m", given=given)).changed == ()
     (dest / "d/big *.bin").write_bytes(b"c" * (LARGE + 7))
-    changed = (await snapshot(store, dest, first.commit, message="m")).changed
+    changed = (await snapshot(store, dest, first.commit, message="m", given=given)).changed
     assert [(change.path, change.status) for change in changed] == [("d/big *.bin", "M")]
 
 
 async def test_an_empty_tree_and_a_full_folder(store, tmp_path, git, h):
-    await checkout(store, EMPTY_TREE, tmp_path / "empty", throwaway_git=True)
+    await h.workspace(store, EMPTY_TREE, tmp_path / "empty")
     assert h.read(tmp_path / "empty") == {}
     assert git(tmp_path / "empty", "status", "--porcelain") == ""
     h.put(tmp_path / "full", {"mine": b"1"})
@@ -129,5 +118,5 @@ async def test_discard_removes_what_a_worker_locked(store, tmp_path, h):
     await discard(store, dest)
     await discard(store, dest)
     assert not dest.exists()
-    assert not store.index_of(dest).exists()
+    assert not list((store.path / "indexes").iterdir())
     assert (outside / "precious").exists()

@@ -8,9 +8,7 @@ import pytest
 
 from aura_engine.workspace import files as files_module
 from aura_engine.workspace import snapshot as snapshot_module
-from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.files import Found, Root, Walk
-from aura_engine.workspace.index import untouched
 from aura_engine.workspace.snapshot import removed, snapshot
 from aura_engine.workspace.store import EMPTY_TREE
 
@@ -27,7 +25,7 @@ async def started(store, tmp_path, h):
         "out/tracked.txt": b"t\n",
     }
     commit = await h.commit(store, files)
-    await checkout(store, await store.tree_of(commit), tmp_path / "ws", throwaway_git=True)
+    await h.workspace(store, await store.tree_of(commit), tmp_path / "ws")
     return commit, tmp_path / "ws"
 
 
@@ -53,36 +51,32 @@ async def test_changes_become_a_commit_on_the_base(store, started, h):
     assert taken.left_out == ()
 
 
-async def test_nothing_changed_is_the_same_tree_and_reads_no_file(store, started, monkeypatch):
-    base, ws = started
-    index = store.index_of(ws)
-    later = index.stat().st_mtime_ns + 1_000_000_000
-    os.utime(index, ns=(later, later))  # so that no file counts as written in the index's own tick
+async def test_what_is_as_it_was_given_is_not_read(store, tmp_path, h, monkeypatch):
+    base = await h.commit(store, {"app.py": b"1", "lib/one.py": b"2"})
+    given = await h.workspace(store, await store.tree_of(base), tmp_path / "ws")
     monkeypatch.setattr(Root, "open", lambda self, path: pytest.fail(f"{path} was read"))
-    taken = await snapshot(store, ws, base, message="m")
+    taken = await snapshot(store, tmp_path / "ws", base, message="m", given=given)
     assert (taken.tree, taken.changed) == (await store.tree_of(base), ())
 
 
-async def test_a_change_with_size_and_times_put_back_is_seen(store, started):
-    base, ws = started
+async def test_what_was_given_and_is_not_the_bases_counts_as_changed(store, tmp_path, h):
+    base = await h.commit(store, {"app.py": b"1", "lib/one.py": b"2"})
+    carried = await store.edit(await store.tree_of(base), {"app.py": b"of the last attempt", "new.py": b"3"})
+    given = await h.workspace(store, carried, tmp_path / "ws")
+    taken = await snapshot(store, tmp_path / "ws", base, message="m", given=given)
+    assert taken.tree == carried
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_change_with_size_and_times_put_back_is_seen(store, tmp_path, h, known):
+    base = await h.commit(store, {"app.py": b"print(1)\n"})
+    ws = tmp_path / "ws"
+    given = await h.workspace(store, await store.tree_of(base), ws)
     before = (ws / "app.py").stat()
     (ws / "app.py").write_bytes(b"print(9)\n")
     os.utime(ws / "app.py", ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert _statuses(await snapshot(store, ws, base, message="m")) == {"app.py": "M"}
-
-
-async def test_a_file_written_in_the_indexs_own_tick_is_read(store, started):
-    base, ws = started
-    os.utime(store.index_of(ws), ns=(1, (ws / "app.py").stat().st_ctime_ns))
-    entries = await store.entries(await store.tree_of(base))
-    assert "app.py" not in untouched(store.index_of(ws), entries, {"app.py": (ws / "app.py").stat()})
-
-
-async def test_without_the_index_everything_is_compared(store, started):
-    base, ws = started
-    store.index_of(ws).unlink()
-    (ws / "app.py").write_bytes(b"print(9)\n")
-    assert _statuses(await snapshot(store, ws, base, message="m")) == {"app.py": "M"}
+    taken = await snapshot(store, ws, base, message="m", given=given if known else None)
+    assert _statuses(taken) == {"app.py": "M"}
 
 
 async def test_the_bases_ignore_rules_hold_and_the_workers_do_not(store, started, h):
@@ -176,7 +170,7 @@ async def test_a_hostile_git_is_never_executed(store, started, tmp_path, h):
     merged = await store.merge(taken.tree, other, await store.edit(taken.tree, {"x.evil": b"ours\n"}))
     assert merged.conflicts == ("x.evil",)
     await store.patch(taken.tree, other)
-    await checkout(store, other, tmp_path / "again", throwaway_git=True)
+    await h.workspace(store, other, tmp_path / "again")
     assert not marker.exists()
 
 

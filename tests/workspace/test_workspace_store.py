@@ -9,6 +9,7 @@ import pytest
 
 from aura_engine.errors import GitError, MissingProgram
 from aura_engine.workspace import git as git_module
+from aura_engine.workspace import objects as objects_module
 from aura_engine.workspace import store as store_module
 from aura_engine.workspace.files import Root
 from aura_engine.workspace.git import call, require_git, run_git
@@ -21,6 +22,7 @@ async def test_edit_reads_back_and_git_agrees(store, h):
     assert await store.read(tree, "d/e/f") == b"2"
     assert await store.read(tree, "d") is None
     assert await store.read(tree, "none/at/all") is None
+    store.objects.publish()
     assert set(await store.entries(tree)) == {"a.txt", "d/e/f", "d/x y", "d.z", "d-é"}
     listed = (await run_git(["ls-tree", "-r", "-z", "--name-only", tree], git_dir=store.path)).decode()
     assert listed.split("\0")[:-1] == ["a.txt", "d-é", "d.z", "d/e/f", "d/x y"]
@@ -59,6 +61,7 @@ async def test_commit_is_deterministic_and_readable(store, h):
     second = await store.commit(tree, (first,), "two")
     assert second != await store.commit(tree, (), "two")
     assert await store.tree_of(second) == tree
+    store.objects.publish()
     log = (await run_git(["log", "--format=%s|%an <%ae>", second], git_dir=store.path)).decode().splitlines()
     assert log == ["two|Aura <aura@localhost>", "one|Aura <aura@localhost>"]
     with pytest.raises(GitError, match="not a commit"):
@@ -165,18 +168,29 @@ async def test_conflicting_large_files_are_not_torn(store, tmp_path, h):
     assert await store.read(merged.tree, "big") == b"2" * (LARGE + 1)
 
 
-async def test_objects_that_a_power_cut_emptied_come_back(store, h):
+async def test_what_a_crash_left_in_the_log_comes_back(store, h):
     tree = await h.tree(store, {"a": b"precious"})
-    loose = [place for place in (store.path / "objects").rglob("*") if place.is_file()]
-    assert loose
-    for place in loose:
-        place.write_bytes(b"")
+    assert not [place for place in (store.path / "objects").rglob("*") if place.is_file()]
     with (store.path / "recent-objects").open("ab") as log:
         log.write(b"a torn append that is longer than one head")
-    again = GitStore(store.path)
-    await again.init()
-    assert await again.read(tree, "a") == b"precious"
-    await again.aclose()
+    for _ in range(2):
+        again = GitStore(store.path)
+        await again.init()
+        assert await again.read(tree, "a") == b"precious"
+        assert (store.path / "recent-objects").read_bytes() == b""
+        await again.aclose()
+
+
+async def test_the_log_is_emptied_into_packs_before_it_grows_large(store, h, monkeypatch):
+    monkeypatch.setattr(objects_module, "_LOG_AT_MOST", 2_000)
+    tree = EMPTY_TREE
+    for number in range(40):
+        tree = await store.edit(tree, {f"f{number}": os.urandom(100)})
+        assert (store.path / "recent-objects").stat().st_size <= 2_000
+    assert len(await store.entries(tree)) == 40
+    store.objects.publish()
+    await run_git(["fsck", "--strict", "--no-dangling"], git_dir=store.path)
+    assert len((await run_git(["ls-tree", tree], git_dir=store.path)).splitlines()) == 40
 
 
 async def test_many_objects_become_one_pack(store, h):

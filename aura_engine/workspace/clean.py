@@ -1,0 +1,224 @@
+"""A clean checkout that is used again: whatever a command did to it is undone, and it moves on to the next tree.
+
+What is as it should be is told by the stat that each file had when the engine had written it. Every change of a file's
+bytes, mode, owner, attributes or number of links moves its change time, which no program can set. So only what changed
+is written again, for most checks nothing, and the folder is then as exact as one that was filled anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+
+from aura_engine.errors import GitError
+from aura_engine.workspace import trees
+from aura_engine.workspace.checkout import checkout, remove_tree
+from aura_engine.workspace.files import MAX_SEEN
+from aura_engine.workspace.large import copy
+from aura_engine.workspace.names import folders_of, parents, within
+from aura_engine.workspace.objects import EXECUTABLE, LINK, TREE, Entry
+from aura_engine.workspace.store import GitStore
+
+MAX_REPAIRS = 500
+"""Files that are written or removed one by one; where there is more to do, git fills a new folder sooner."""
+
+_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
+"""The clock that stamps files."""
+_TICKS = 50
+"""Milliseconds to wait for its next step; it takes 1 to 10."""
+
+Mark = tuple[int, int, int, int, int, int, int, object]
+"""Time of change, time of its content, mode, inode, size, user, group; a folder, whose times move with every file in
+it, has zeros for them and its extended attributes at the end."""
+
+
+class _Unmendable(Exception):
+    """The folder has to be made anew."""
+
+
+class CleanCheckout:
+    """One folder that holds one tree, and perhaps files that were put there before `settle`. Not for concurrent use."""
+
+    def __init__(self, store: GitStore, folder: Path, *, skip: Collection[str] = ()) -> None:
+        self.folder = folder
+        self.tree = ""
+        self.marks: dict[str, Mark] = {}
+        """By path; the folder itself is the empty one."""
+        self._store = store
+        self._skip = skip
+        """What others see to."""
+        self.entries: Mapping[str, Entry] = {}
+        self._given: set[str] = set()
+        """What does not come from the tree."""
+        self._settled = False
+
+    async def fill(self, tree: str) -> None:
+        """Check the tree out into the folder, which must be missing or empty. GitError."""
+        await checkout(self._store, tree, self.folder)
+        self.tree = tree
+
+    async def settle(self) -> None:
+        """All that is in the folder now is as it should be: to be called once, after `fill`."""
+        with contextlib.suppress(_Unmendable):
+            await self._store.run(self._settle)
+            self._settled = True
+
+    async def become(self, tree: str, folder: Path) -> bool:
+        """Undo what was done in the folder, bring it to the tree and move it to `folder`.
+
+        False when that cannot be done, or not sooner than making it anew: then it is where it was and of no more use.
+        """
+        settled, self._settled = self._settled, False
+        with contextlib.suppress(_Unmendable, OSError, GitError):
+            if settled:
+                await self._store.run(self._become, tree, folder)
+                self._settled = True
+        return self._settled
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files that belong in it."""
+        return sum(mark[4] for mark in self.marks.values())
+
+    def is_as_given(self, path: str, info: os.stat_result, entry: Entry) -> bool:
+        """Whether a file that now looks like `info` is untouched and holds what `entry` says."""
+        return self._settled and self.marks.get(path) == file_mark(info) and self.entries.get(path) == entry
+
+    def _settle(self) -> None:
+        self.marks = look(self.folder, self._skip)
+        self.entries = self._store.flat(self.tree)
+        self._given = self.marks.keys() - self.entries.keys() - folders_of(self.entries) - {""}
+        _wait_for_the_clock(self.marks.values())
+
+    def _become(self, tree: str, folder: Path) -> None:
+        self._mend(tree)
+        self.entries = self._store.flat(tree)
+        self.move(folder)
+
+    def move(self, folder: Path) -> None:
+        """Rename the folder. OSError when there is one already."""
+        self.folder.rename(folder)
+        self.folder = folder
+
+    def _mend(self, tree: str) -> None:
+        now = look(self.folder, self._skip)
+        odd = {path for path, mark in now.items() if self.marks.get(path) != mark}
+        if tree == self.tree and not odd and len(now) == len(self.marks):
+            return
+        within_odd = tuple(f"{path}/" for path in odd & self.marks.keys())
+        lost = {path for path, mark in self.marks.items() if now.get(path) != mark or path.startswith(within_odd)}
+        changes = list(trees.diff(self._store.objects, self.tree, tree))
+        spoilt = {path for path in odd if not within(path.rpartition("/")[0], odd)}
+        if len(lost) + len(changes) + len(spoilt) > MAX_REPAIRS or "" in lost:
+            raise _Unmendable
+        if not self._given.isdisjoint(lost) or any(within(change.path, self._given) for change in changes):
+            raise _Unmendable
+        for path in spoilt:
+            _remove(self.folder / path, now[path])
+        for path in lost:
+            del self.marks[path]
+        for change in changes:
+            if change.old and change.path in self.marks:
+                self._drop(change.path)
+        wanted = {path: trees.lookup(self._store.objects, tree, path) for path in lost}
+        wanted |= {change.path: change.new for change in changes}
+        marks = [self._write(path, entry) for path, entry in wanted.items() if entry and entry.mode != TREE]
+        self.tree = tree
+        _wait_for_the_clock(marks)
+
+    def _drop(self, path: str) -> None:
+        """Remove a file of ours, and the folders that are empty without it."""
+        (self.folder / path).unlink()
+        del self.marks[path]
+        for folder in parents(path):
+            try:
+                (self.folder / folder).rmdir()
+            except OSError:
+                break
+            del self.marks[folder]
+
+    def _write(self, path: str, entry: Entry) -> Mark:
+        place = self.folder / path
+        for folder in reversed([*parents(path)]):
+            if folder not in self.marks:
+                (self.folder / folder).mkdir()
+                self.marks[folder] = _mark(self.folder / folder)
+        if entry.mode == LINK:
+            place.symlink_to(os.fsdecode(self._store.objects.read(entry.oid)))
+        else:
+            mode = 0o777 if entry.mode == EXECUTABLE else 0o666
+            if large := self._store.large.find(entry.oid):
+                copy(large, place, mode)
+            else:
+                data = self._store.objects.read(entry.oid)
+                fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+                with os.fdopen(fd, "wb", buffering=0) as sink:
+                    sink.write(data)
+        mark = self.marks[path] = _mark(place)
+        return mark
+
+
+def look(root: Path, skip: Collection[str] = ()) -> dict[str, Mark]:
+    """The marks of a folder and all below it. A folder that cannot be read shows as empty: its mode tells."""
+    marks: dict[str, Mark] = {"": _mark(root)}
+    top = str(root)
+    stack = [""]
+    while stack:
+        folder = stack.pop()
+        try:
+            names = os.scandir(f"{top}/{folder}")
+        except PermissionError:
+            continue
+        with names as entries:
+            for entry in entries:
+                path = folder + entry.name
+                info = entry.stat(follow_symlinks=False)
+                if path in skip:
+                    continue
+                if stat.S_ISDIR(info.st_mode):
+                    marks[path] = _folder_mark(info, entry.path)
+                    stack.append(path + "/")
+                else:
+                    marks[path] = file_mark(info)
+        if len(marks) > MAX_SEEN:
+            raise _Unmendable
+    return marks
+
+
+def _mark(place: Path) -> Mark:
+    info = place.lstat()
+    return _folder_mark(info, str(place)) if stat.S_ISDIR(info.st_mode) else file_mark(info)
+
+
+def file_mark(i: os.stat_result) -> Mark:
+    """What is remembered of a file or link."""
+    return (i.st_ctime_ns, i.st_mtime_ns, i.st_mode, i.st_ino, i.st_size, i.st_uid, i.st_gid, None)
+
+
+def _folder_mark(info: os.stat_result, place: str) -> Mark:
+    attributes: list[tuple[str, bytes]] | None = None
+    if hasattr(os, "listxattr") and (names := os.listxattr(place, follow_symlinks=False)):
+        # A default access list would reach the files that are made in it.
+        attributes = [(name, os.getxattr(place, name, follow_symlinks=False)) for name in names]
+    return (0, 0, info.st_mode, info.st_ino, 0, info.st_uid, info.st_gid, attributes)
+
+
+def _remove(place: Path, mark: Mark) -> None:
+    if stat.S_ISDIR(mark[2]):
+        remove_tree(place)
+    else:
+        place.unlink()
+
+
+def _wait_for_the_clock(marks: Iterable[Mark]) -> None:
+    """Until a change would get a later time than any of these have: the clock that stamps files goes in steps."""
+    newest = max((mark[0] for mark in marks), default=0)
+    for _ in range(_TICKS):
+        if newest < time.clock_gettime_ns(_CLOCK):
+            return
+        time.sleep(0.001)
+    raise _Unmendable  # the file system has a clock of its own
