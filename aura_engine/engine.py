@@ -255,6 +255,8 @@ class Engine:
         await parts.delivering.aclose()
         if failure is not None:
             raise failure
+        if status is self._stopping:  # only now does nothing more happen: this is the last word
+            await recorder.record(RunEnded(status=status, reason="stopped by you"))
         if not any(task.live for task in state.leaves()):
             await asyncio.to_thread(self._clear_scratch)
         return status
@@ -394,7 +396,6 @@ class Engine:
         while True:
             self._woken.clear()
             if self._stopping is not None:
-                await self.recorder.record(RunEnded(status=self._stopping, reason="stopped by you"))
                 return self._stopping
             ended = self._tick(group)
             if ended is not None and await self._finish(*ended):

@@ -113,4 +113,4 @@ fi
 if [ "$what" = demo ]; then
     exec .venv/bin/aura demo "$@"
 fi
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n auto "$@"

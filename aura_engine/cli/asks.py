@@ -24,7 +24,7 @@ PERHAPS_TASK: Options = (("task", {"metavar": "TASK", "nargs": "?", "default": "
 DIFFICULTY = ("easy", "normal", "hard")
 START_LIMIT = 10.0
 """Seconds that a command waits for an engine that is coming up."""
-FOR_LATER = frozenset({"retry", "escalate", "pause", "resume"})
+FOR_LATER = frozenset({"retry", "escalate", "resume"})
 """What can be asked of a run whose engine has ended: a task that was stopped, say, is retried by the next start."""
 STOP_LIMIT = 30.0
 """Seconds that `stop` waits for the engine to have ended."""

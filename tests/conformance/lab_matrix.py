@@ -265,6 +265,3 @@ ROUTES: dict[EndKind, tuple[Outcome, str]] = {
 }
 """Kind of ending → its outcome, and what follows when every attempt ends like that: the first time, and at last.
 (Mode flash-first, three charged attempts a role.)"""
-
-KNOWN: dict[tuple[str, str], str] = {}
-"""Row and backend → why it does not end as it should."""
