@@ -186,7 +186,7 @@ class Supervisor:
             receipts = [receipt for task in state.leaves() for receipt in task.receipts.values() if receipt.hidden]
             prompt = redact(prompt, secrets_of(hidden, [*receipts, *state.goal_receipts.values()]))
         hand, job = self._job(intent.task, attempt, prompt)
-        for path in (job.folder, job.home, job.home / "tmp"):
+        for path in (job.folder, job.home):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         (job.folder / "prompt.md").write_text(prompt, encoding="utf-8")
         return await self._runtime.start(hand.backend.launch(job), job.folder, f"{intent.task}-{intent.n}")

@@ -23,6 +23,11 @@ CONSENT = f"set AURA_CONTAINMENT={NONE} to let workers and checks run as you, wi
 PROBE_LIMIT = 15.0
 PRIVATE_ETC = ("/etc", "/usr/local/etc")
 """Where root could read what nobody else can; there Aura's programs see what everybody sees."""
+STARTERS = frozenset(
+    {"python", "pypy", "node", "nodejs", "bun", "deno", "npx", "uv", "uvx", "ruby", "perl", "java", "php"}
+    | {"sh", "bash", "dash", "zsh", "env", "timeout", "nice", "ionice", "stdbuf", "setsid", "xvfb-run"}
+)
+"""Programs whose command line names the one that they run."""
 GPUS = ("nvidia*", "dri", "kfd", "dxg", "nvhost*", "nvmap")
 """Below /dev."""
 
@@ -59,9 +64,8 @@ class Ground:
         """The installations shown to one program: all that were found at the start, and its own as it is now."""
         found = Installations(self.homes, self.private, self.path)
         found.shown, found.links = set(self.shown), dict(self.links)
-        for word in argv:
-            if word.startswith("/"):
-                found.program(Path(word))
+        for program in programs_in(argv):
+            found.program(program)
         for path in view.read:
             found.show(found.follow(path))
         return found
@@ -77,6 +81,8 @@ class Containment:
     """How many processes stand between what is started and the program."""
     scope = False
     """Whether the shim has to close the way to abstract sockets."""
+    lacks = ""
+    """What programs have to do without, in words that go on from “programs have no …”."""
 
     def __init__(self, ground: Ground | None = None) -> None:
         self.ground = ground or Ground()
@@ -206,11 +212,29 @@ def program_at(program: str, path: str, cwd: Path) -> str:
     return str(Path(found).absolute()) if found else program
 
 
+def programs_in(argv: Sequence[str]) -> list[Path]:
+    """The programs that a command line starts by absolute paths.
+
+    Those are its first word and, after an interpreter or the like, the first path. The rest are not looked at: session
+    ids and prompts are among them, and a worker that had a path of its own choice shown there would see that folder.
+    """
+    found = [Path(argv[0])] if argv[0].startswith("/") else []
+    if Path(argv[0]).name.rstrip("0123456789.") not in STARTERS:
+        return found
+    for word in argv[1:]:
+        if word == "-c":  # what follows is text, a check's for one
+            break
+        if word.startswith("/"):
+            return [*found, Path(word)]
+    return found
+
+
 def _said(containment: Containment, problems: Sequence[str]) -> str:
     if not problems:
         return ""
     still = "; ".join(containment.gaps)
-    return f"Workers are contained by {containment.name} ({'; '.join(problems)}). A program can still {still}"
+    lacks = f"; programs have no {containment.lacks}" if containment.lacks else ""
+    return f"Workers are contained by {containment.name} ({'; '.join(problems)}). A program can still {still}{lacks}"
 
 
 def _kept_from_others() -> list[Path]:

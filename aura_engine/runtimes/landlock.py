@@ -14,9 +14,8 @@ from aura_engine.runtimes.containment import LANDLOCK, Containment, Ground, View
 from aura_engine.runtimes.installations import SYSTEM
 from aura_engine.runtimes.scripts import script
 
-DEVICES = tuple(
-    Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm")
-)
+DEVICES = tuple(Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "shm"))
+"""No terminals: a program could paint on the person's, and read what is typed there."""
 GAPS = (
     "see the names and command lines of other processes",
     "change mode, owner and times of your files",
@@ -26,9 +25,11 @@ GAPS = (
 
 
 class Landlock(Containment):
-    """See Containment. Needs Linux 6.2 on x86-64 or ARM; no unix sockets inside, and no folder for all in /tmp."""
+    """See Containment. Needs Linux 6.2 on x86-64 or ARM; no unix sockets and no terminals inside, no folder for
+    all in /tmp."""
 
     name = LANDLOCK
+    lacks = "terminals of their own (pty)"
 
     def __init__(self, ground: Ground) -> None:
         super().__init__(ground)

@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
+import secrets
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord
 from aura_engine.errors import RuntimeFault
-from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes import processes, shim, traces
 from aura_engine.runtimes.containment import NONE, Containment, View, program_at
 from aura_engine.runtimes.environment import worker_env
 from aura_engine.runtimes.scripts import script
@@ -101,8 +99,10 @@ class LocalWorker:
             async with asyncio.timeout(START_LIMIT):
                 await self._running.wait()
         except TimeoutError:
+            traces.take_back(self.folder)
             with suppress(ProcessLookupError):
                 os.kill(self._pid, signal.SIGKILL)  # our own child, not yet waited for: the pid is still its
+            await asyncio.to_thread(traces.kill_left, self.folder)  # it may have started the worker this instant
             raise RuntimeFault(
                 f"The worker's shim did not start within {START_LIMIT:.0f} s.", cure="Is the machine overloaded?"
             ) from None
@@ -110,14 +110,15 @@ class LocalWorker:
 
     def know(self) -> bool:
         """Reads who runs from process.json; False when it is not there."""
-        found = _processes_in(self.folder)
-        if found is not None:
-            self.shim, self.record, self._stop_within = found
-        elif not self.shim.start_time:
+        told = traces.told_in(self.folder)
+        if told is not None and told.worker is not None:
+            self.shim, self.record, self._stop_within = told.shim, told.worker, told.stop_within
+            return True
+        if not self.shim.start_time:
             self.record = self.shim = ProcessRecord(
                 pid=self._pid, start_time=shim.start_time(self._pid), boot_id=processes.boot_id()
             )
-        return found is not None
+        return False
 
     # ---- what others ask
 
@@ -134,10 +135,11 @@ class LocalWorker:
 
     async def _settle(self) -> ExitRecord:
         async with self._settling:
+            if self._gone.is_set() and traces.is_unswept(self.folder):
+                # the shim died first (out of memory?): nobody watches what there still is of the worker
+                await asyncio.to_thread(traces.kill_left, self.folder)
+            self._exit = self._exit or traces.exit_in(self.folder)
             if self._exit is None:
-                self._exit = _exit_in(self.folder)
-            if self._exit is None:  # the shim died first (out of memory?): nobody watches the worker any more
-                await asyncio.to_thread(processes.kill_session, self.record)
                 self._exit = ExitRecord(error="its shim ended without a record; what was left of it was killed")
             return self._exit
 
@@ -289,18 +291,24 @@ class LocalRuntime:
     def _write(self, launch: LaunchSpec, folder: Path) -> None:
         home = Path(launch.env.get("HOME", folder / "home"))
         env = worker_env({**self._containment.env, **launch.env}, home=home)
+        env[shim.MARK] = secrets.token_hex(8)
         if any("\0" in text for text in (*launch.argv, *env, *env.values())):
             raise RuntimeFault("The worker's command line or environment holds a zero byte.")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        Path(env["TMPDIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+        cwd, temp = traces.refuse_link(Path(launch.cwd)), Path(env["TMPDIR"])
+        traces.refuse_link(home).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for top in (home, cwd):  # theirs whose turn was before this one's, too
+            if top in temp.parents:
+                traces.own_folder(top, temp)
+        temp.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name, text in launch.files.items():
-            _private(_own_place(home, name), text)
+            traces.private(traces.own_place(home, name), text)
         for name, source in launch.logins.items():
-            _own_place(home, name).symlink_to(source)
+            traces.own_place(home, name).symlink_to(source)
         spec = launch.model_dump(include={"cwd", "stdin_open", "stop_signals"}) | self._walled(launch, env, home)
-        _private(folder / ("input.jsonl" if launch.stdin_open else "stdin.txt"), launch.stdin)
+        traces.private(folder / ("input.jsonl" if launch.stdin_open else "stdin.txt"), launch.stdin)
         os.mkfifo(folder / "bell", 0o600)
-        _private(folder / "spec.json", json.dumps({**spec, "env": env, "boot_id": processes.boot_id()}))
+        traces.private(folder / "spec.json", json.dumps({**spec, "env": env, "boot_id": processes.boot_id()}))
 
     def _walled(self, launch: LaunchSpec, env: Mapping[str, str], home: Path) -> dict[str, object]:
         """The part of the spec that says how the program is started behind the wall."""
@@ -320,54 +328,41 @@ class LocalRuntime:
     async def adopt(self, folder: Path) -> LocalWorker | ExitRecord | None:
         """What became of the worker of `folder`: still there, ended, or never (or no longer) there.
 
-        After None it is certain that none will start there: a shim that was only just coming up finds its spec gone.
+        After None it is certain that none will start there: a shim that was only just coming up finds its spec gone,
+        one that has begun and says nothing within START_LIMIT seconds is killed with what it started.
         """
-        held = (folder / "held").exists()
-        if not held and (record := _exit_in(folder)) is not None:
-            return record
-        with suppress(FileNotFoundError):
-            (folder / "spec.json").unlink()
+        if traces.take_back(folder):
             return None
-        if not await _spoken_for(folder):
-            return _exit_in(folder) or await self._orphan(folder)
+        if not await traces.spoken_for(folder, START_LIMIT):
+            return await self._left(folder)
         try:
             bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:  # its shim took it away this instant: it has ended
-            return _exit_in(folder)
-        found = _processes_in(folder)
-        if found is None or not processes.alive(found[0]):
+            return traces.exit_in(folder)
+        told = traces.told_in(folder)
+        if told is None or told.worker is None or not processes.alive(told.shim):
             os.close(bell)
-            return _exit_in(folder) or await self._orphan(folder)
-        worker = LocalWorker(folder, bell, pid=found[0].pid)
+            return await self._left(folder)
+        worker = LocalWorker(folder, bell, pid=told.shim.pid)
         worker.know()
-        if (record := _exit_in(folder)) is not None:  # it rang before we listened
-            if not held:
+        if (record := traces.exit_in(folder)) is not None:  # it rang before we listened
+            if not (folder / "held").exists():
                 worker.close()
                 return record
             worker.has_ended()
         return worker
 
     @staticmethod
-    async def _orphan(folder: Path) -> ExitRecord | None:
-        """A worker whose shim is gone cannot be watched: it is killed."""
-        found = _processes_in(folder)
-        if found is None or not processes.alive(found[1]):
-            return None
-        await asyncio.to_thread(processes.kill_session, found[1])
-        return ExitRecord(error="its shim was gone; the worker was killed")
-
-
-async def _spoken_for(folder: Path) -> bool:
-    """Whether a shim holds the bell, waiting (at most START_LIMIT seconds) for it to say who runs or how it ended."""
-    for _ in range(int(START_LIMIT / GONE_POLL)):
-        try:
-            os.close(os.open(folder / "bell", os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:  # no FIFO, or nobody holds its other end
-            return False
-        if (folder / "process.json").exists() or (folder / "exit.json").exists():
-            return True
-        await asyncio.sleep(GONE_POLL)
-    return True
+    async def _left(folder: Path) -> ExitRecord | None:
+        """How it ended. What is left of one whose shim is gone, or says nothing, cannot be watched: it is killed."""
+        told = traces.told_in(folder)
+        cut_off = told is not None and told.worker is not None and processes.alive(told.worker)
+        if traces.is_unswept(folder):
+            await asyncio.to_thread(traces.kill_left, folder)
+        record = traces.exit_in(folder)
+        if record is None and cut_off:
+            record = ExitRecord(error="its shim was gone; the worker was killed")
+        return record
 
 
 def _spawn(spec: str, name: str, *, stdin: int | None = None) -> int:
@@ -377,39 +372,3 @@ def _spawn(spec: str, name: str, *, stdin: int | None = None) -> int:
     argv = [sys.executable, "-I", "-S", script(shim), spec, name]
     # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
     return os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
-
-
-def _own_place(home: Path, name: str) -> Path:
-    """Where a file of this name goes in a HOME that a worker may have had before: no link that it left is followed."""
-    path = home
-    for part in Path(name).parts[:-1]:
-        path /= part
-        if path.is_symlink():
-            path.unlink()
-        path.mkdir(mode=0o700, exist_ok=True)
-    path /= Path(name).name
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    path.unlink(missing_ok=True)
-    return path
-
-
-def _private(path: Path, text: str) -> None:
-    path.touch(0o600)
-    path.write_text(text, encoding="utf-8")
-
-
-def _exit_in(folder: Path) -> ExitRecord | None:
-    try:
-        return ExitRecord.model_validate_json((folder / "exit.json").read_bytes())
-    except (OSError, ValidationError):  # an empty one is what a power cut leaves
-        return None
-
-
-def _processes_in(folder: Path) -> tuple[ProcessRecord, ProcessRecord, float] | None:
-    try:
-        found = json.loads((folder / "process.json").read_bytes())
-        shim_record = ProcessRecord.model_validate(found["shim"])
-        return shim_record, ProcessRecord.model_validate(found["worker"]), float(found["stop_within"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

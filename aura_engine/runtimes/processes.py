@@ -85,19 +85,37 @@ def signal_all(pids: Iterable[int], signum: signal.Signals) -> None:
                 shim.send([pid], signum)
 
 
-def kill_session(leader: ProcessRecord) -> None:
-    """SIGKILL to a worker and all below it or in its session, when the shim that would sweep is gone.
+def kill_left(leader: ProcessRecord, mark: str) -> None:
+    """SIGKILL to a worker (or the shim that was starting it) and all that is its, when no shim will sweep that.
 
-    Blocks for some milliseconds. A descendant with a session of its own whose parent has died escapes here (only here).
+    Its are what is below it, in its session, or has `mark` in its environment: only what left all three escapes.
+    Blocks for some milliseconds.
     """
+    if leader.boot_id != boot_id():
+        return
     for _ in range(10):
-        below = shim.descendants(leader.pid) if alive(leader) else []
-        session = [pid for pid in psutil.pids() if _session(pid) == leader.pid]
-        found = {*below, *session, *([leader.pid] if alive(leader) else [])}
+        there = alive(leader)
+        below = [leader.pid, *shim.descendants(leader.pid)] if there else []
+        # A session keeps its number from being given to another process, for as long as one is in it.
+        taken = shim.start_time(leader.pid) if shim.LINUX else psutil.pid_exists(leader.pid)
+        session = leader.pid if there or not taken else None
+        others = [pid for pid in psutil.pids() if pid != os.getpid()]
+        own = [pid for pid in others if (session and _session(pid) == session) or _has(pid, mark)]
+        found = {*below, *own}
         if not found:
             return
         signal_all(found, signal.SIGKILL)
         time.sleep(0.005)
+
+
+def _has(pid: int, mark: str) -> bool:
+    """Whether a living process was started with this mark."""
+    if not mark or (shim.LINUX and not shim.start_time(pid)):
+        return False
+    try:
+        return psutil.Process(pid).environ().get(shim.MARK) == mark
+    except (psutil.Error, OSError):
+        return False
 
 
 def _session(pid: int) -> int | None:

@@ -5,8 +5,10 @@ standard input: starting Python is half the time from one worker's end to the ne
 stand-alone and imports nothing that costs time (`json`, `signal` and `ctypes` would double its start; their C halves
 do not). In FOLDER it keeps
 
-    spec.json      what to start; taken away as soon as it is read, since its environment may hold a key. Behind a wall
-                   (containment.py) `argv` builds it, `program` is what runs in it, `inner` processes below
+    spec.json      what to start, `spec.json.claimed` once a shim has read it. Taken away the moment before the worker
+                   starts, since its environment may hold a key; if the engine was first, nothing starts. Behind a
+                   wall (containment.py) `argv` builds it, `program` is what runs in it, `inner` processes below
+    starting.json  which shim is about to start it, until process.json is there
     stdin.txt      the worker's standard input, where that is not kept open
     input.jsonl    else: lines are fed from here as they are appended; the line {"aura":"close"} closes the pipe
     output.jsonl, error.log   the worker's stdout and stderr, written by the kernel
@@ -43,6 +45,8 @@ else:
 LINUX = sys.platform == "linux"
 CHUNK = 1 << 16
 CLOSE = b'{"aura":"close"}'
+MARK = "AURA_WORKER"
+"""Variable in the environment of all that a worker starts: what finds it when its shim is gone."""
 TERM_GRACE = 1.0
 """Seconds that descendants get between SIGTERM and SIGKILL once the main process is gone."""
 SWEEP_LIMIT = 10.0
@@ -228,6 +232,7 @@ class Shim:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold keys
         os.chdir(spec["cwd"])
         self._check_wall(spec)
+        self._commit()
         self.worker = os.posix_spawn(
             program_in(spec["env"].get("PATH", os.defpath), spec["argv"][0]),
             spec["argv"],
@@ -241,12 +246,31 @@ class Shim:
         os.chdir("/")
         for fd in (stdin, out, err):
             os.close(fd)
-        records = {
-            name: {"pid": pid, "start_time": float(start_time(pid) or time.time()), "boot_id": spec["boot_id"]}
-            for name, pid in (("shim", os.getpid()), ("worker", self.worker))
-        }
-        self.save("process.json", {**records, "stop_within": sum(grace for _, grace in spec["stop_signals"])})
+        stop_within = sum(grace for _, grace in spec["stop_signals"])
+        self.save("process.json", {**self._who(), "worker": self._record(self.worker), "stop_within": stop_within})
+        self.drop("starting.json")
         self.ring(b"r")
+
+    def _record(self, pid: int) -> dict[str, Any]:
+        return {"pid": pid, "start_time": float(start_time(pid) or time.time()), "boot_id": self.spec["boot_id"]}
+
+    def _who(self) -> dict[str, Any]:
+        return {"shim": self._record(os.getpid()), "mark": self.spec["env"].get(MARK, "")}
+
+    def _commit(self) -> None:
+        """From here on the worker starts, and the engine can tell by whom; unless it has just taken the spec back."""
+        self.save("starting.json", self._who())
+        if not self.drop("spec.json.claimed"):
+            self.drop("starting.json")
+            os._exit(0)
+
+    def drop(self, name: str) -> bool:
+        """Takes a file of the folder away; False when it is not there."""
+        try:
+            os.unlink(f"{self.folder}/{name}")
+        except OSError:
+            return False
+        return True
 
     def _check_wall(self, spec: dict[str, Any]) -> None:
         """Before a wall is built around it: that the program is there, its limits, no way to abstract sockets."""
@@ -388,7 +412,7 @@ class Shim:
         os.close(os.open(held, os.O_WRONLY | os.O_CREAT, 0o600))
         while not (self.stop_asked or self.childless):
             self.wait()
-        os.unlink(held)
+        self.drop("held")
 
     def sweep(self) -> None:
         """Ends and reaps whatever the worker left behind: SIGTERM, then SIGKILL until no child is left."""
@@ -417,6 +441,8 @@ class Shim:
             self.start()
             self.feed()
         except OSError as error:
+            self.drop("spec.json.claimed")
+            self.drop("starting.json")
             self.finish(None, f"{error.filename or self.spec['argv'][0]}: {error.strerror}")
         while not self.ended:
             self.wait()
@@ -430,10 +456,7 @@ class Shim:
         self.sweep()
         self.save("exit.json", self.exit, sync=True)
         # Who listens has it open; a FIFO left behind trips whoever copies the folder.
-        try:  # noqa: SIM105 - contextlib costs more to import than all of this
-            os.unlink(f"{self.folder}/bell")
-        except OSError:
-            pass
+        self.drop("bell")
 
 
 def told_path() -> str:
@@ -462,11 +485,10 @@ def main() -> None:
     claimed = f"{path}.claimed"
     try:
         os.rename(path, claimed)
+        with open(claimed, encoding="utf-8") as file:
+            spec = decode(file.read())
     except FileNotFoundError:
         return
-    with open(claimed, encoding="utf-8") as file:
-        spec = decode(file.read())
-    os.unlink(claimed)
     Shim(folder, spec, bell).run()
     os._exit(0)  # the interpreter's own clean-up would only take time
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from aura_engine.core.model import ExitRecord
-from aura_engine.runtimes import processes, shim
+from aura_engine.core.model import ExitRecord, LaunchSpec
+from aura_engine.runtimes import local, processes, shim
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
 
 LIMIT = 20.0
@@ -110,6 +110,76 @@ async def test_an_orphan_without_its_shim_is_not_left_running(orphaned, eventual
     assert isinstance(record, ExitRecord)
     assert "its shim was gone" in record.error
     await eventually(lambda: shim.start_time(found["worker"]["pid"]) == 0.0)
+
+
+HANDS_OVER = "touch process.json; setsid sh -c 'echo $$ > job; exec sleep 60' & while [ ! -s job ]; do :; done"
+
+
+async def test_a_job_whose_shim_died_while_it_held_it_is_not_left_running(orphaned, tmp_path, eventually):
+    folder = orphaned("sh", "-c", HANDS_OVER)
+    await eventually((folder / "held").exists)
+    job, holder = int((tmp_path / "job").read_text()), json.loads((folder / "process.json").read_text())["shim"]
+    os.kill(holder["pid"], signal.SIGKILL)
+    await eventually(lambda: shim.start_time(holder["pid"]) == 0.0)
+    assert shim.start_time(job)
+    record = await LocalRuntime().adopt(folder)
+    assert isinstance(record, ExitRecord)
+    assert record.code == 0
+    await eventually(lambda: shim.start_time(job) == 0.0)
+
+
+BEGUN = """
+import os, signal, sys
+from aura_engine.runtimes import shim
+step = sys.argv.pop()
+real = getattr(shim.Shim, step)
+def slow(self, *args):
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return real(self, *args)
+setattr(shim.Shim, step, slow)
+shim.main()
+"""
+
+
+@pytest.mark.parametrize("step", ["start", "_commit", "_record"])
+async def test_a_shim_that_is_too_slow_for_an_adoption_starts_nothing_afterwards(
+    tmp_path, eventually, monkeypatch, step
+):
+    monkeypatch.setattr(local, "START_LIMIT", 0.2)
+    runtime, folder, ran = LocalRuntime(), tmp_path / "attempt", tmp_path / "ran"
+    launch = LaunchSpec(argv=("touch", str(ran)), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    runtime._write(launch, folder)
+    with subprocess.Popen([sys.executable, "-c", BEGUN, str(folder / "spec.json"), step]) as process:  # noqa: ASYNC220
+        try:
+            await eventually(lambda: shim.stat_of(process.pid)[:1] == [b"T"])
+            assert not (folder / "spec.json").exists()
+            assert await runtime.adopt(folder) is None
+            process.send_signal(signal.SIGCONT)
+            assert await asyncio.to_thread(process.wait, LIMIT) in (0, -signal.SIGKILL)
+        finally:
+            process.kill()
+    assert not ran.exists()
+    assert not any(b"HOME" in path.read_bytes() for path in folder.iterdir() if path.is_file())
+
+
+async def test_a_shim_that_is_stuck_after_it_has_begun_is_killed_with_its_worker(tmp_path, eventually, monkeypatch):
+    monkeypatch.setattr(local, "START_LIMIT", 0.2)
+    runtime, folder, pid = LocalRuntime(), tmp_path / "attempt", tmp_path / "pid"
+    launch = LaunchSpec(
+        argv=("sh", "-c", f"echo $$ > {pid}; exec sleep 60"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path)
+    )
+    runtime._write(launch, folder)
+    stuck = BEGUN.replace(
+        "def slow(self, *args):\n", "def slow(self, *args):\n    if not self.worker: return real(self, *args)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", stuck, str(folder / "spec.json"), "_record"]) as process:  # noqa: ASYNC220
+        try:
+            await eventually(lambda: shim.stat_of(process.pid)[:1] == [b"T"] and pid.exists() and pid.read_text())
+            assert await runtime.adopt(folder) is None
+            assert await asyncio.to_thread(process.wait, LIMIT) == -signal.SIGKILL
+            await eventually(lambda: shim.start_time(int(pid.read_text())) == 0.0)
+        finally:
+            process.kill()
 
 
 async def test_after_a_reboot_no_pid_is_trusted(tmp_path):

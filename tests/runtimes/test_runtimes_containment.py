@@ -123,6 +123,7 @@ def test_a_downgrade_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     assert chosen.containment.name == "landlock"
     assert "bubblewrap: it is not installed" in chosen.warning
     assert all(gap in chosen.warning for gap in chosen.containment.gaps)
+    assert "programs have no terminals" in chosen.warning
 
 
 def test_without_any_wall_it_takes_consent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

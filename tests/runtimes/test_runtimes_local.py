@@ -16,7 +16,7 @@ import pytest
 
 from aura_engine.core.model import LaunchSpec
 from aura_engine.errors import RuntimeFault
-from aura_engine.runtimes import processes, shim
+from aura_engine.runtimes import local, processes, shim
 from aura_engine.runtimes.local import LocalRuntime
 
 LIMIT = 20.0
@@ -89,9 +89,19 @@ async def test_the_environment_is_the_allow_list_and_no_descriptor_leaks(start, 
     env, fds = json.loads((worker.folder / "output.jsonl").read_text())
     assert env["X"] == "ü😀"
     assert env["HOME"] == str(tmp_path / "home")
-    assert set(env) <= {"PATH", "LANG", "LANGUAGE", "TZ", "TERM", "HOME", "TMPDIR", "X", "LC_CTYPE", "LC_ALL"} | {
-        name for name in os.environ if name.startswith(("LC_", "SSL_CERT", "NODE_EXTRA"))
-    }
+    assert set(env) <= {
+        "PATH",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TERM",
+        "HOME",
+        "TMPDIR",
+        "AURA_WORKER",
+        "X",
+        "LC_CTYPE",
+        "LC_ALL",
+    } | {name for name in os.environ if name.startswith(("LC_", "SSL_CERT", "NODE_EXTRA"))}
     assert env["TERM"] == "dumb"
     assert fds == [0, 1, 2, 3]  # 3 is the listing itself
 
@@ -244,6 +254,84 @@ async def test_a_shim_that_is_killed_takes_its_worker_along(start, tmp_path, eve
     record = await asyncio.wait_for(worker.wait(), LIMIT)
     assert "its shim ended without a record" in record.error
     await eventually(lambda: gone(worker.record.pid) and gone(pid_in(tmp_path / "tool")))
+
+
+HANDS_OVER = "touch process.json; setsid sh -c 'echo $$ > job; exec sleep 60' & while [ ! -s job ]; do :; done"
+
+
+async def test_a_shim_that_is_killed_while_it_holds_a_job_takes_it_along(start, tmp_path, eventually):
+    worker = await start("sh", "-c", HANDS_OVER)
+    assert (await asyncio.wait_for(worker.wait(), LIMIT)).code == 0
+    await eventually((worker.folder / "held").exists)
+    job = pid_in(tmp_path / "job")
+    assert not gone(job)
+    os.kill(worker.shim.pid, signal.SIGKILL)
+    assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+    await eventually(lambda: gone(job))
+    assert not (worker.folder / "held").exists()
+    assert await LocalRuntime().adopt(worker.folder) == await worker.wait()
+
+
+async def test_what_is_killed_without_a_shim_is_the_workers_alone(start, tmp_path, eventually):
+    worker, other = await start("sh", "-c", HANDS_OVER), await start("sleep", "60")
+    await eventually((worker.folder / "held").exists)
+    os.kill(worker.shim.pid, signal.SIGKILL)
+    await asyncio.wait_for(worker.swept(), LIMIT)
+    assert other.alive()
+
+
+async def test_a_shim_that_does_not_come_up_is_killed_and_starts_nothing(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "START_LIMIT", 0.3)
+    pids = []
+
+    def stopped(*words: str, **more: object) -> int:
+        pids.append(spawn(*words, **more))
+        os.kill(pids[0], signal.SIGSTOP)
+        return pids[0]
+
+    spawn = local._spawn
+    monkeypatch.setattr(local, "_spawn", stopped)
+    with pytest.raises(RuntimeFault, match="did not start"):
+        await start("touch", str(tmp_path / "ran"), folder="a")
+    assert gone(pids[0])
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "a/spec.json").exists()
+
+
+# ---- a HOME that a worker had before
+
+
+@pytest.mark.parametrize("what", ["link", "dangling link", "file", "nothing"])
+async def test_the_folder_for_temporary_files_is_a_real_one(start, tmp_path, what):
+    person, temp = tmp_path / "person", tmp_path / "home/tmp"
+    temp.parent.mkdir()
+    if what == "file":
+        temp.touch()
+    elif what != "nothing":
+        temp.symlink_to(person)
+    if what == "link":
+        person.mkdir()
+    worker = await start("sh", "-c", 'echo mine > "$TMPDIR/mine"')
+    assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+    assert not temp.is_symlink()
+    assert (temp / "mine").exists()
+    assert not (person / "mine").exists()
+
+
+async def test_what_is_left_there_stays(start, tmp_path):
+    (tmp_path / "home/tmp").mkdir(parents=True)
+    (tmp_path / "home/tmp/mine").touch()
+    await asyncio.wait_for((await start("true")).swept(), LIMIT)
+    assert (tmp_path / "home/tmp/mine").exists()
+
+
+@pytest.mark.parametrize("place", ["home", "work"])
+async def test_a_link_in_the_place_of_a_folder_is_refused(start, tmp_path, place):
+    (tmp_path / "person").mkdir()
+    (tmp_path / place).symlink_to(tmp_path / "person")
+    with pytest.raises(RuntimeFault, match="replaced by a link"):
+        await start("true", cwd=tmp_path / "work")
+    assert not any((tmp_path / "person").iterdir())
 
 
 async def test_a_reused_pid_is_never_signalled(start):

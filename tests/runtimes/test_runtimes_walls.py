@@ -13,7 +13,7 @@ import pytest
 
 from aura_engine.runtimes import processes, shim
 from aura_engine.runtimes.bubblewrap import Bubblewrap
-from aura_engine.runtimes.containment import Containment, Ground, survey
+from aura_engine.runtimes.containment import Containment, Ground, programs_in, survey
 from aura_engine.runtimes.landlock import Landlock
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
 from aura_engine.verify.process import run_command
@@ -334,6 +334,44 @@ async def test_a_tool_installed_in_a_home_starts(
     said = (tmp_path / "a/output.jsonl").read_text()
     assert said.startswith("hello from "), (tmp_path / "a/error.log").read_text()
     assert said.count("\n") == 1, "a secret of the home was seen"
+
+
+@pytest.mark.parametrize(
+    ("line", "programs"),
+    [
+        ("/h/claude -p --resume /h/diary", ["/h/claude"]),
+        ("/h/venv/bin/python3.11 -I -S /h/agent.py /h/diary", ["/h/venv/bin/python3.11", "/h/agent.py"]),
+        ("timeout 60 /h/agent /h/diary", ["/h/agent"]),
+        ("/bin/sh -c /h/diary", ["/bin/sh"]),
+        ("agent /h/diary", []),
+    ],
+)
+def test_only_the_program_of_a_command_line_counts_as_one(line: str, programs: list[str]):
+    assert programs_in(line.split()) == [Path(program) for program in programs]
+
+
+async def test_a_session_that_is_a_path_opens_nothing(hermetic: Path, wall: Containment, start_with, tmp_path: Path):
+    program = _shell(hermetic / "apps/agent")
+    program.write_text('#!/bin/sh\ncat "$2"')
+    diary = _put(hermetic / "letters/diary", "dear diary")
+    start = start_with(LocalRuntime(type(wall)(survey({"PATH": os.defpath, "HOME": str(hermetic)}, []))))
+    worker = await start(str(program), "--resume", str(diary), folder="a")
+    assert (await worker.wait()).code == 1
+    assert (tmp_path / "a/output.jsonl").read_text() == ""
+
+
+async def test_a_terminal_of_the_persons_is_out_of_reach(wall: Containment, start_with, py, tmp_path: Path):
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, b"typed\n")
+        paint = f"import os; os.write(os.open({os.ttyname(theirs)!r}, os.O_RDWR), b'painted')"
+        worker = await start_with(LocalRuntime(wall))(*py(paint), folder="a")
+        assert (await worker.wait()).code == 1
+        os.set_blocking(ours, False)
+        assert b"painted" not in os.read(ours, 200)
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_folders_that_hold_more_than_a_program_are_not_shown(hermetic: Path, tmp_path: Path):
