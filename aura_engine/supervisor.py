@@ -22,7 +22,7 @@ from aura_engine.core.events import (
     TaskSettled,
     WorkerEnded,
 )
-from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, TaskStatus
+from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, TaskStatus, Usage
 from aura_engine.core.routing import Step
 from aura_engine.core.schedule import Parked, Start
 from aura_engine.core.state import Attempt, Task
@@ -122,7 +122,7 @@ class Supervisor:
         """The attempt that was cut off, if this worker can go on in its session; the folders of one that cannot go."""
         last = routing.last_that_ran(task)
         if last is None or last.ending is None or last.ending.kind not in routing.CUT_OFF:
-            return None
+            return None  # its folders went with it
         place = (self._paths.workspace(start.task, last.place), self._paths.home(start.task, last.place))
         same = (last.role, last.fallback, last.backend) == (start.role, start.fallback, hand.backend.name)
         if routing.cut_off(task) and same and hand.backend.resumes and all(folder.is_dir() for folder in place):
@@ -209,6 +209,7 @@ class Supervisor:
             budget=self._settings.task_budget,
             resume=attempt.resumed,
             contained=self._runtime.contained,
+            counted=_counted_before(self._recorder.state.tasks[task_id], attempt) if attempt.resumed else None,
         )
         return hand, job
 
@@ -415,6 +416,12 @@ class Supervisor:
         if step.park:
             return [RoleParked(role=attempt.role, until=until, reason=step.reason, fallback=attempt.fallback)]
         return [TaskDelayed(task=task_id, until=until)]
+
+
+def _counted_before(task: Task, attempt: Attempt) -> Usage:
+    """What the earlier attempts in this session used: some programs tell the sum over all of it."""
+    earlier = (a.ending.usage for a in task.attempts if a.place == attempt.place and a.n < attempt.n and a.ending)
+    return sum(earlier, Usage())
 
 
 def _unreadable(error: Exception) -> tuple[Ending, ExitRecord]:

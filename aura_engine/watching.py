@@ -19,7 +19,7 @@ from aura_engine.guard.pulse import Pulse
 from aura_engine.hands import Hand
 from aura_engine.paths import tail_of
 from aura_engine.runtimes.local import LocalWorker
-from aura_engine.workers.base import Job, Seen
+from aura_engine.workers.base import GRACE, Job, Seen
 from aura_engine.workers.tail import Tail
 
 LIMITS = Limits()
@@ -30,6 +30,8 @@ STEP = 400
 """Characters kept of the last thing that a worker did."""
 JOB_LOOK = 2.0
 """Seconds between looks at the long jobs of a worker that has said its last word."""
+MAX_RETRIES = 10
+"""Tries in a row that a program may tell of without anything in between; most give up by themselves after 4 to 6."""
 LONG = 3600.0
 """Seconds until the next look at a worker that cannot exceed anything meanwhile."""
 
@@ -73,6 +75,7 @@ class Watch:
         self._pulse = Pulse(place, LIMITS, managed=self._managed)
         self._loops = Loops()
         self._result_at: float | None = None
+        self._retries = 0
         self._input_closed = False
         self._done_waiting = False
         """It was stopped since it did not end by itself after its last word."""
@@ -152,12 +155,20 @@ class Watch:
                     self._input_closed = True
                     self._worker.close_input()
                 self._changed.set()
+            self._retried(said)
         if self.seen.finished is None and self.seen.failed is None:
             self._result_at = None  # it has taken its last word back
         if self._loops.due:
             self._changed.set()
         if self.seen.turns > self._job.max_turns + 1:
             self.stop(EndKind.OUT_OF_TURNS, f"took more than {self._job.max_turns} turns")
+
+    def _retried(self, said: Signal) -> None:
+        """A program that tries for ever is stopped. As the service's fault, whatever status it names: that passes."""
+        self._retries = self._retries + 1 if said.kind is SignalKind.RETRY else 0
+        if self._retries > MAX_RETRIES:
+            status = f" (HTTP status {said.status})" if said.status else ""
+            self.stop(EndKind.OVERLOADED, f"the model's service refused {self._retries} tries in a row{status}")
 
     # ---- its limits
 
@@ -187,7 +198,7 @@ class Watch:
             if (await asyncio.to_thread(self._managed.look)).running:
                 self._result_at = now
                 return min(left, JOB_LOOK)
-            grace = self._result_at + LIMITS.post_result - now
+            grace = self._result_at + LIMITS.post_result * self._hand.backend.grace / GRACE - now
             if grace <= 0:
                 self._done_waiting = True
                 self._worker.begin_stop()

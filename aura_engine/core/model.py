@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -265,13 +266,14 @@ class Usage(Frozen):
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
-    cost: float = 0.0
+    cost: float = Field(default=0.0, ge=0)
 
     @field_validator("cost", mode="before")
     @classmethod
-    def _finite(cls, value: Any) -> Any:
-        # A worker's stream says this number: `Infinity` in it must not end the engine.
-        return 0.0 if isinstance(value, float) and not math.isfinite(value) else value
+    def _sane(cls, value: Any) -> Any:
+        # A worker says this number: no absurd one may keep a journal from being read. JSON writes NaN as null.
+        number = isinstance(value, int | float)
+        return 0.0 if value is None or (number and not 0 <= value <= sys.float_info.max) else value
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -280,6 +282,16 @@ class Usage(Frozen):
             cache_read=self.cache_read + other.cache_read,
             cache_write=self.cache_write + other.cache_write,
             cost=self.cost + other.cost,
+        )
+
+    def beyond(self, past: Usage) -> Usage:
+        """What this total holds beyond an earlier one; nowhere less than 0."""
+        return Usage(
+            input=max(0, self.input - past.input),
+            output=max(0, self.output - past.output),
+            cache_read=max(0, self.cache_read - past.cache_read),
+            cache_write=max(0, self.cache_write - past.cache_write),
+            cost=max(0.0, self.cost - past.cost),
         )
 
     @property

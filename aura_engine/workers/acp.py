@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec
 from aura_engine.workers.acp_lines import first_line
 from aura_engine.workers.acp_session import AcpParser
-from aura_engine.workers.base import Job, Login, Seen
+from aura_engine.workers.base import GRACE, Job, Login, Seen
 from aura_engine.workers.builtin import protocol_of
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.table import command_words, make_backend
@@ -44,6 +44,7 @@ class Acp:
     verified = ""
     stdin_open = True
     resumes = True
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """See Backend: none."""

@@ -59,6 +59,8 @@ class AcpParser(LineParser):
         super().__init__()
         self._job = job
         self._updates = Updates()
+        if job.resume:
+            self._updates.meter.paid = job.counted.cost if job.counted else None
         self._out: list[str] = []
         self._agent = schema.InitializeResponse(protocol_version=PROTOCOL_VERSION)
         self._session = ""

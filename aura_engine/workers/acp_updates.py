@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from acp import schema
 
 from aura_engine.core.model import Signal, SignalKind
 from aura_engine.workers.acp_usage import Meter
-from aura_engine.workers.stream import TEXT_CAP, count_of, table_of, text_of
+from aura_engine.workers.stream import TEXT_CAP, cost_of, count_of, table_of, text_of
 
 CALLS_KEPT = 1000
 """Tool calls remembered; only those of one round matter."""
@@ -122,8 +121,7 @@ class Updates:
 
     def _usage(self, update: schema.UsageUpdate) -> Iterator[Signal]:
         cost = update.cost.amount if update.cost and update.cost.currency == "USD" else 0.0
-        trusted = not self.makes_up_prices and math.isfinite(cost)
-        self.meter.context(count_of(update.used), cost if trusted else 0.0)
+        self.meter.context(count_of(update.used), 0.0 if self.makes_up_prices else cost_of(cost))
         yield from self.meter.news()
 
 

@@ -29,6 +29,8 @@ class Meter:
     def __init__(self) -> None:
         self.last_step_only = False
         """An answered prompt tells no more than the usage of its last model call."""
+        self.paid: float | None = 0.0
+        """USD of the session that were counted before, in earlier attempts; None where nobody knows."""
         self._past = Usage()
         self._cost = 0.0
         self._context = 0
@@ -77,9 +79,9 @@ class Meter:
         self._new_round = True
 
     def news(self) -> Iterator[Signal]:
-        """The totals, where they have changed."""
-        usage = self._past + Usage(input=0 if self._calls else self._context)
-        usage = usage.model_copy(update={"cost": self._cost})
+        """The totals, where they have changed; no cost where nobody knows how much of it is new."""
+        cost = 0.0 if self.paid is None else max(0.0, self._cost - self.paid)
+        usage = self._past + Usage(input=0 if self._calls else self._context, cost=cost)
         signal = Signal(kind=SignalKind.USAGE, usage=usage, turns=self._calls or self._rounds)
         if signal != self._last:
             self._last = signal

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from aura_engine.core.model import Ending, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
+
+GRACE = 10.0
+"""Seconds; see Backend.grace."""
+_SESSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
+"""The id becomes a word of a command line: it must not read as an option."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,8 @@ class Job:
     """Seconds."""
     resume: bool = False
     """Go on with the session of that id instead of beginning it."""
+    counted: Usage | None = None
+    """With `resume`: what earlier attempts told that this session used; None where that is not known."""
     contained: bool = True
     """Whether Aura's own wall stands around it: only then its own sandbox may be off."""
 
@@ -100,7 +108,8 @@ class Seen:
         """Takes one signal in."""
         match signal.kind:
             case SignalKind.SESSION:
-                self.session, self.model = signal.session or self.session, signal.text or self.model
+                self.session = _session_of(signal.session) if signal.session else self.session
+                self.model = signal.text or self.model
                 self.finished = self.failed = None
             case SignalKind.MESSAGE:
                 self.last_message = signal.text if signal.ok else self.last_message  # an error is no claim of its
@@ -124,6 +133,11 @@ class Seen:
                 self.unknown += 1
             case SignalKind.TOOL_RESULT:
                 pass
+
+
+def _session_of(told: str) -> str:
+    """The id of a session, which is the worker's word; empty, so that nobody resumes it, for one that is no id."""
+    return told if _SESSION.fullmatch(told) else ""
 
 
 class StreamParser(Protocol):
@@ -162,6 +176,8 @@ class Backend(Protocol):
     """Whether its stdin is kept open for messages, and has to be closed for it to end."""
     resumes: bool
     """Whether it can go on with an earlier session in the same HOME and workspace."""
+    grace: float
+    """Seconds that it has to end by itself, or to go on after all, once it said that it is done."""
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """The person's own login that it would use without a key; None when there is none or it has no such thing."""

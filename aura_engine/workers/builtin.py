@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, RoleSettings, Seen
+from aura_engine.workers.base import GRACE, Job, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
-from aura_engine.workers.stream import LineParser, count_of, table_of, text_of
+from aura_engine.workers.stream import LineParser, count_of, status_of, table_of, text_of
 
 AGENT = Path(__file__).with_name("agent.py")
 REASONS = {kind.value: kind for kind in EndKind}
@@ -25,6 +25,7 @@ class Builtin:
     verified = ""
     stdin_open = False
     resumes = False
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> None:
         """See Backend."""
@@ -93,7 +94,7 @@ class BuiltinParser(LineParser):
                 yield self._usage(event)
             case "retry":
                 text = f"{text_of(event.get('message'))}; next in {float(event['delay']):.1f} s"
-                yield Signal(kind=SignalKind.RETRY, status=count_of(event.get("status")) or None, text=text_of(text))
+                yield Signal(kind=SignalKind.RETRY, status=status_of(event.get("status")), text=text_of(text))
             case "error":
                 self._error = event
             case "result":
@@ -115,5 +116,5 @@ class BuiltinParser(LineParser):
             kind=SignalKind.FAILED,
             text=text_of(self._error.get("message")) or summary or text_of(status),
             reason=text_of(self._error.get("kind") or status),
-            status=count_of(self._error.get("status")) or None,
+            status=status_of(self._error.get("status")),
         )

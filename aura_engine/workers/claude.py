@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, Login, Seen
+from aura_engine.workers.base import GRACE, Job, Login, Seen
 from aura_engine.workers.endings import ending_of
-from aura_engine.workers.stream import LineParser, count_of, list_of, table_of, text_of
+from aura_engine.workers.stream import LineParser, cost_of, count_of, list_of, status_of, table_of, text_of
 
 REASONS = {
     "max_turns": EndKind.OUT_OF_TURNS,
@@ -44,6 +44,7 @@ class Claude:
     verified = "2.1.197"
     stdin_open = True
     resumes = True
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """See Backend: the token that `claude setup-token` prints. Its credential file rotates: never shared."""
@@ -118,10 +119,10 @@ class ClaudeParser(LineParser):
                     kind=SignalKind.SESSION, session=text_of(event["session_id"]), text=text_of(event["model"])
                 )
             case "system", "api_retry":
-                seconds = float(event.get("retry_delay_ms") or 0) / 1000
+                seconds = count_of(event.get("retry_delay_ms")) / 1000
                 text = f"try {event.get('attempt')} of {event.get('max_retries')} failed ({event.get('error')})"
-                status = count_of(event.get("error_status")) or None
-                yield Signal(kind=SignalKind.RETRY, status=status, text=f"{text}; next in {seconds:.1f} s")
+                status = status_of(event.get("error_status"))
+                yield Signal(kind=SignalKind.RETRY, status=status, text=text_of(f"{text}; next in {seconds:.1f} s"))
             case "system", _:
                 return
             case "assistant", _:
@@ -158,8 +159,8 @@ class ClaudeParser(LineParser):
         self._turn.clear()
         models = table_of(event.get("modelUsage"))
         if models and all("claude" in name.lower() for name in models):  # it makes a price up for all others
-            cost = event.get("total_cost_usd")
-            self._past = self._past.model_copy(update={"cost": cost if isinstance(cost, int | float) else 0.0})
+            cost = cost_of(event.get("total_cost_usd"))  # of all turns so far
+            self._past += Usage(cost=max(0.0, cost - self._past.cost))
         yield Signal(kind=SignalKind.USAGE, usage=self._past, turns=self._calls)
         if event["subtype"] == "success" and not event.get("is_error"):
             yield Signal(kind=SignalKind.FINISHED, text=text_of(event.get("result")))
@@ -170,7 +171,7 @@ class ClaudeParser(LineParser):
             kind=SignalKind.FAILED,
             text=text_of(event.get("result") or "; ".join(map(text_of, list_of(event.get("errors")))) or reason),
             reason=text_of(self._error if reason == "success" else reason),
-            status=count_of(event.get("api_error_status")) or None,
+            status=status_of(event.get("api_error_status")),
         )
 
     def _total(self, *, past: bool = True) -> Usage:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, Login, RoleSettings, Seen
+from aura_engine.workers.base import GRACE, Job, Login, RoleSettings, Seen
 from aura_engine.workers.codex_config import OwnCodex, own_login, to_toml
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.stream import LineParser, count_of, table_of, text_of
@@ -61,6 +61,7 @@ class Codex:
     verified = "0.169.0"
     stdin_open = False
     resumes = True
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """See Backend."""
@@ -96,7 +97,8 @@ class Codex:
 
     def parser(self, job: Job) -> CodexParser:
         """See Backend."""
-        return CodexParser(job.settings.model or text_of(_own(job.settings).settings.get("model")))
+        model = job.settings.model or text_of(_own(job.settings).settings.get("model"))
+        return CodexParser(model, resumed=job.resume, counted=job.counted)
 
     def ending(self, exit: ExitRecord, seen: Seen, stderr_tail: str) -> Ending:
         """See Backend."""
@@ -139,15 +141,19 @@ def _own(role: RoleSettings) -> OwnCodex:
 
 
 class CodexParser(LineParser):
-    """Its events. What it used is said once, at the end; for a resumed session that is the sum over all its runs.
+    """Its events. What it used is said once, at the end.
+
+    For a resumed session that is the sum over all its runs: `counted` (what earlier attempts have told of it) is taken
+    off. Where that is None nobody knows how much of the sum is new, and no usage is told rather than the past again.
 
     Model calls are told from the items: the first one after the start or after a tool's result begins another call.
     Calls of several tools in one answer may so count as several; a tool that Codex does not know leaves no trace.
     """
 
-    def __init__(self, model: str = "") -> None:
+    def __init__(self, model: str = "", *, resumed: bool = False, counted: Usage | None = None) -> None:
         super().__init__()
         self._model = model
+        self._counted = counted if resumed else Usage()
         self._calls = 0
         self._between = True
         """Nothing was said since the start or since the last tool's result."""
@@ -170,7 +176,8 @@ class CodexParser(LineParser):
             case "error":
                 yield from self._trouble(text_of(event["message"]))
             case "turn.completed":
-                yield Signal(kind=SignalKind.USAGE, usage=_usage(event.get("usage")), turns=self._calls)
+                usage = None if self._counted is None else _usage(event.get("usage")).beyond(self._counted)
+                yield Signal(kind=SignalKind.USAGE, usage=usage, turns=self._calls)
                 yield Signal(kind=SignalKind.FINISHED, text=self._said)
             case "turn.failed":
                 yield _failed(table_of(event.get("error")).get("message"))

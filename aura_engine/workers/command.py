@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aura_engine.core.model import Ending, ExitRecord, LaunchSpec, Signal, SignalKind
 from aura_engine.core.text import clean
-from aura_engine.workers.base import Job, Seen
+from aura_engine.workers.base import GRACE, Job, Seen
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.stream import TEXT_CAP, text_of
 from aura_engine.workers.table import command_words
@@ -30,6 +30,7 @@ class Command:
     verified = ""
     stdin_open = False
     resumes = False
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> None:
         """See Backend."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from aura_engine.core.model import Ending, EndKind, ExitRecord
 from aura_engine.core.text import one_line
 from aura_engine.workers.base import Seen
-from aura_engine.workers.patterns import classify, retry_after
+from aura_engine.workers.patterns import classify, classify_output, retry_after
 
 STOPPED_SIGNALS = frozenset({2, 9, 15})
 STOPPED_CODES = frozenset({130, 137, 143})
@@ -57,5 +57,5 @@ def _judge(exit: ExitRecord, seen: Seen, stderr_tail: str, reasons: Mapping[str,
         return EndKind.KILLED, f"ended by {how}{retrying}"
     if exit.code in NOT_FOUND_CODES:
         return EndKind.MISSING_CLI, last or f"ended with {how}"
-    known = classify(stderr_tail) if exit.code else None
+    known = classify_output(stderr_tail) if exit.code else None
     return known or EndKind.CRASHED, f"ended with {how} and no final event" + (f": {last}" if last else "")

@@ -12,7 +12,7 @@ from typing import Any
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
 from aura_engine.workers.base import Job, Login, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
-from aura_engine.workers.stream import LineParser, count_of, table_of, text_of
+from aura_engine.workers.stream import LineParser, cost_of, count_of, status_of, table_of, text_of
 
 REASONS = {
     "ContextOverflowError": EndKind.CONTEXT_OVERFLOW,
@@ -54,6 +54,8 @@ class OpenCode:
     verified = "1.18.33"
     stdin_open = False
     resumes = True
+    grace = 120.0
+    """A session that was shortened goes on with the model's next answer only, which may take its time."""
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """See Backend: what `opencode auth login` keeps."""
@@ -115,6 +117,10 @@ class OpenCode:
         return ending_of(exit, replace(seen, failed=logged[1]) if logged else seen, stderr_tail, REASONS)
 
 
+GOING_ON = frozenset({"step_start", "text", "reasoning", "tool_use"})
+"""Events of a turn under way. What a later version may add says nothing about that."""
+
+
 class OpenCodeParser(LineParser):
     """Its events. None is the last one: it is done with a step that ends in `stop`, unless another one follows."""
 
@@ -133,7 +139,7 @@ class OpenCodeParser(LineParser):
         """See LineParser."""
         kind, session = event["type"], text_of(event["sessionID"])
         # A session that was shortened goes on after the step that summed it up: that was no last word.
-        if session != self._session or (self._over and kind not in ("step_finish", "error")):
+        if session != self._session or (self._over and kind in GOING_ON):
             self._session = session
             yield self._on()
         match kind:
@@ -241,7 +247,7 @@ def place_of(role: RoleSettings) -> tuple[str, str]:
 
 def _failed(error: dict[str, Any]) -> Signal:
     data, name = table_of(error.get("data")), text_of(error["name"])
-    status = count_of(data.get("statusCode")) or None
+    status = status_of(data.get("statusCode"))
     text = text_of(data.get("message")) or name
     wait = text_of(table_of(data.get("responseHeaders")).get("retry-after"))[:20]
     text += f" (retry-after: {wait})" if wait else ""
@@ -249,12 +255,12 @@ def _failed(error: dict[str, Any]) -> Signal:
 
 
 def _usage(part: dict[str, Any]) -> Usage:
-    tokens, cost = table_of(part.get("tokens")), part.get("cost")
+    tokens = table_of(part.get("tokens"))
     cache = table_of(tokens.get("cache"))
     return Usage(
         input=count_of(tokens.get("input")),
         output=count_of(tokens.get("output")) + count_of(tokens.get("reasoning")),
         cache_read=count_of(cache.get("read")),
         cache_write=count_of(cache.get("write")),
-        cost=float(cost) if isinstance(cost, int | float) and cost > 0 else 0.0,
+        cost=cost_of(part.get("cost")),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, Login, RoleSettings, Seen
+from aura_engine.workers.base import GRACE, Job, Login, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.stream import LineParser, count_of, list_of, table_of, text_of
 
@@ -46,6 +46,7 @@ class QwenCode:
     verified = "0.15.10"
     stdin_open = False
     resumes = True
+    grace = GRACE
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """See Backend: the key that its own settings keep. (Its login by OAuth was discontinued.)"""

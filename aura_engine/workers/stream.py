@@ -13,8 +13,10 @@ LINE_CAP = 1 << 20
 """Bytes of one line that are read; a longer line counts as unknown and is skipped."""
 TEXT_CAP = 2000
 """Characters of a signal's text."""
+COST_CAP = 1e6
+"""USD; no attempt costs that much."""
 
-BROKEN = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+BROKEN = (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 def text_of(value: object, *, tail: bool = False) -> str:
@@ -27,6 +29,16 @@ def text_of(value: object, *, tail: bool = False) -> str:
 def count_of(value: object) -> int:
     """A token count; 0 for anything absurd."""
     return int(value) if isinstance(value, int | float) and 0 <= value < 1e12 else 0
+
+
+def cost_of(value: object) -> float:
+    """USD; 0 for anything absurd."""
+    return float(value) if isinstance(value, int | float) and 0 <= value < COST_CAP else 0.0
+
+
+def status_of(value: object) -> int | None:
+    """An HTTP status; None for anything else."""
+    return value if isinstance(value, int) and 100 <= value < 600 else None
 
 
 def table_of(value: object) -> dict[str, Any]:

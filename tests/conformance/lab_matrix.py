@@ -108,7 +108,7 @@ SERVICE = (
     Row("no key and no login", EndKind.CREDENTIALS, (BEGIN, ("no_login",))),
     Row(
         "refuses the key again and again",
-        EndKind.CREDENTIALS,
+        EndKind.OVERLOADED,
         (BEGIN, ("storm", 401)),
         words="HTTP status 401",
         cannot=reason("it does not try again", "qwencode", "opencode", "acp", "builtin")

@@ -276,6 +276,16 @@ def test_a_session_is_resumed_where_the_agent_can(capabilities, method):
     assert len(lost[1]) == 1
 
 
+@pytest.mark.parametrize(("counted", "cost"), [(Usage(cost=0.25), 0.5), (Usage(cost=9.0), 0.0), (None, 0.0)])
+def test_of_a_resumed_session_only_new_money_counts(counted, cost):
+    job = replace(JOB, resume=True, session="ses_1", counted=counted)
+    used = said("usage_update", {"used": 70, "size": 100, "cost": {"amount": 0.75, "currency": "USD"}})
+    data = started(capabilities={"loadSession": True}) + answered(LOAD, {}) + used
+    seen = Seen()
+    seen.add_all(parse(data, job=job)[0])
+    assert seen.usage == Usage(input=70, cost=cost)
+
+
 def test_an_agent_that_only_says_it_can_resume_loads_the_session():
     both = started(capabilities={"sessionCapabilities": {"resume": {}}, "loadSession": True})
     refused = answered(RESUME, code=METHOD_NOT_FOUND, message='"Method not found": session/resume')

@@ -113,6 +113,23 @@ def test_usage_counts_no_token_twice():
     assert seen_in("e401").usage == Usage()
 
 
+@pytest.mark.parametrize(
+    ("resumed", "counted", "usage"),
+    [
+        (True, Usage(input=240, cache_read=60, output=22), Usage(input=240, cache_read=60, output=22)),
+        (True, Usage(input=9000, cache_read=60), Usage(cache_read=60, output=44)),
+        (True, None, Usage()),
+        (False, None, Usage(input=480, cache_read=120, output=44)),
+    ],
+)
+def test_of_a_resumed_session_only_what_is_new_counts(resumed, counted, usage):
+    parser, seen = Codex().parser(replace(job(), resume=resumed, counted=counted)), Seen()
+    seen.add_all(parser.feed((DATA / "codex_res2.jsonl").read_bytes()))
+    assert seen.usage == usage
+    assert seen.turns == 2
+    assert seen.finished is not None
+
+
 def test_turns_are_model_calls_as_far_as_they_show():
     assert seen_in("ok").turns == 2
     assert seen_in("text").turns == 1

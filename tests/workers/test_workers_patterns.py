@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from aura_engine.core.model import EndKind
-from aura_engine.workers.patterns import RETRY_CAP, classify, retry_after
+from aura_engine.workers.patterns import RETRY_CAP, classify, classify_output, retry_after
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC).timestamp()
 
@@ -44,6 +44,43 @@ def test_classify(text, status, kind):
 
 
 @pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Error: Cannot find module './authentication/index.js'", None),
+        ('File "/w/billing/models.py", line 3\nKeyError: 7', None),
+        ("ssl certificate path /x\nSegmentation fault", None),
+        ("AssertionError: insufficient funds: 401 cents", None),
+        ("app/forbidden.py:403: KeyError", None),
+        ("ran 500 tests: 402 failed", None),
+        ("Error: Invalid API key", EndKind.CREDENTIALS),
+        ("Not logged in. Run login first", EndKind.CREDENTIALS),
+        ("Missing environment variable: `AURA_LLM_KEY`.", EndKind.CREDENTIALS),
+        ("Missing environment variable: DATABASE_URL", None),
+        ("request failed: 401 Unauthorized", EndKind.CREDENTIALS),
+        ("API Error: 403 {}", EndKind.CREDENTIALS),
+        ("HTTP/1.1 402", EndKind.MONEY),
+        ("Insufficient Balance", EndKind.MONEY),
+        ("Your credit balance is too low", EndKind.MONEY),
+        ("You exceeded your current quota, please check your plan and billing details", EndKind.MONEY),
+        ("status code 429", EndKind.RATE_LIMIT),
+        ("503 Service Unavailable", EndKind.OVERLOADED),
+        ("x509: certificate has expired", EndKind.UNREACHABLE),
+        ("connect ECONNREFUSED 127.0.0.1:9", EndKind.UNREACHABLE),
+    ],
+)
+def test_free_text_needs_a_whole_phrase_or_a_status(text, kind):
+    assert classify_output(text) is kind
+
+
+@pytest.mark.parametrize(
+    "text", ["Forbidden", "billing is off", "authentication: no", "bad certificate", "oauth token?"]
+)
+def test_of_a_services_error_a_word_is_enough(text):
+    assert classify(text) is not None
+    assert classify_output(text) is None
+
+
+@pytest.mark.parametrize(
     ("text", "seconds"),
     [
         ("Please try again in 20 minutes.", 1200),
@@ -64,9 +101,14 @@ def test_classify(text, status, kind):
         ("will reset at 2026-01-01T12:10:00Z", 600),
         ("try again in 400 days", RETRY_CAP),
         ("limit|1500000000", 0),
+        ("resets Jan 3 at 9am (UTC)", 45 * 3600),
         ("resets Feb 31, 9am (UTC)", None),
         ("will reset at 2026-13-41T99:99:00Z", None),
         ("resets 25pm", None),
+        ("resets at 0001-01-01 00:00", None),
+        ("resets 9999-12-31T23:59", RETRY_CAP),
+        ("resets at 3pm (America/Indiana)", None),
+        ("resets 3pm (Europe/../../x)", 3 * 3600),
         ("try again later", None),
         ("try again 3 times", None),
         ("", None),

@@ -27,6 +27,11 @@ def test_each_name_makes_its_backend(name):
     assert make_backend(name).name == name
 
 
+@pytest.mark.parametrize("name", sorted(BACKENDS))
+def test_only_opencode_may_go_on_long_after_it_was_done(name):
+    assert make_backend(name).grace == (120.0 if name == "opencode" else 10.0)
+
+
 def test_an_unknown_name_tells_what_is_allowed():
     with pytest.raises(ConfigError) as raised:
         make_backend("clod")
