@@ -28,6 +28,8 @@ from aura_tui.steering import Steering
 if TYPE_CHECKING:
     from textual.timer import Timer
 
+_BELOW = {"detail": [name for name in PLACES if name != "detail"]}
+"""Places that a place is opened above, beside the dashboard; all others it takes the place of."""
 THEME_LOOK = 2.0
 """Seconds between two looks at the person's theme files."""
 
@@ -149,6 +151,9 @@ class AuraApp(BaseApp):
         if isinstance(self.screen, Place) and self.screen.place_name == name:
             self.pop_screen()
         elif name in PLACES:
+            # A place takes the place of another one; a task's detail lies above the place that it was opened from.
+            while isinstance(self.screen, Place) and self.screen.place_name not in ("dashboard", *_BELOW.get(name, ())):
+                self.pop_screen()
             self.push_screen(make_place(name))
 
     def action_out(self) -> None:

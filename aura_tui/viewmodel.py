@@ -18,7 +18,9 @@ from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.plain import lines
 from aura_tui.counts import Counts
+from aura_tui.edit import Draft
 from aura_tui.figures import Figures, Planner, figures
+from aura_tui.history import History
 from aura_tui.outline import Outline
 from aura_tui.rows import Row, Scene, group_row, leaf_row
 
@@ -79,10 +81,13 @@ class ViewModel:
     def __init__(self, *, ascii_only: bool = False) -> None:
         self.state = RunState()
         self.counts = Counts()
+        self.history = History()
         self.outline = Outline()
         self.dirty = Dirty()
         self.story: deque[Said] = deque(maxlen=STORY)
         self.planner = Planner()
+        self.draft: Draft | None = None
+        """Kept while its editor is closed."""
         self.ascii_only = ascii_only
         self.seq = 0
         """Number of the last fact taken in: where a new connection goes on."""
@@ -101,6 +106,7 @@ class ViewModel:
                 continue  # told again after a reconnection
             apply(self.state, told.event, told.time)
             self.seq = told.seq
+            self.history.note(told.event, told.time)
             self._note(told.event, told.time, live=live)
 
     def layout(self) -> bool:

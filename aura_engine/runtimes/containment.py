@@ -10,6 +10,7 @@ import pwd
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -147,6 +148,7 @@ def survey(environ: Mapping[str, str], private: Sequence[Path]) -> Ground:
     path = environ.get("PATH", os.defpath)
     found = Installations(homes, secluded, path)
     found.survey(environ)
+    found.program(Path(sys.executable))  # Aura's own: its built-in worker needs it, and it is always there for checks
     inside = [place for place in (*homes, *secluded) if any(system in place.parents for system in SYSTEM)]
     root = os.geteuid() == 0
     hidden = [*inside, *(_kept_from_others() if root else ())]

@@ -79,7 +79,11 @@ class Place(Screen[None]):
     def on_screen_resume(self) -> None:
         """Shown again: much may have changed meanwhile."""
         self.model.dirty.all_rows = True
-        self.call_after_refresh(self.frame)
+        self.call_after_refresh(self._resumed)
+
+    def _resumed(self) -> None:
+        if self.is_current:  # it may have been left again before this came
+            self.frame()
 
     def on_hints_chosen(self, message: Hints.Chosen) -> None:
         """A hint was clicked."""

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
 
 PLACES: dict[str, str] = {
     "dashboard": "aura_tui.screens.dashboard:Dashboard",
+    "detail": "aura_tui.screens.detail:Detail",
+    "decisions": "aura_tui.screens.decisions:Decisions",
+    "goal": "aura_tui.screens.goal:Goal",
+    "receipts": "aura_tui.screens.receipts:Receipts",
+    "timeline": "aura_tui.screens.timeline:Timeline",
 }
 
 

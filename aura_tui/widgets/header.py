@@ -20,8 +20,18 @@ class Header(Painted):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._figures: Figures | None = None
-        self.consent = ""
+        self._consent = ""
+
+    @property
+    def consent(self) -> str:
         """Said all the while when set: that workers run without containment, that the screen is read-only."""
+        return self._consent
+
+    @consent.setter
+    def consent(self, text: str) -> None:
+        if text != self._consent:
+            self._consent = text
+            self.refresh()  # the rest of the line moves
 
     def show(self, figures: Figures) -> None:
         """Show these figures; only the lines that changed are painted."""

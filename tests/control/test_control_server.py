@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -346,7 +348,10 @@ async def test_two_runs_have_two_sockets(stage, host, tmp_path):
     assert place.choose(host.run) != place.choose(other)
 
 
-def test_a_place_that_is_not_ours_alone_is_not_used(tmp_path, monkeypatch):
+def test_a_place_that_is_not_ours_alone_is_not_used(monkeypatch, request):
+    # pytest's own folder is too long for a socket's path when tests run beside each other
+    tmp_path = Path(tempfile.mkdtemp(prefix="a"))
+    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
     run = tmp_path / "run"
     runtime = tmp_path / "runtime"
     runtime.mkdir()

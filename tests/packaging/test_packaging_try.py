@@ -172,5 +172,5 @@ esac
         "aura demo --json a b",
         "aura demo --json a b",
         "python -m pip install --quiet --disable-pip-version-check --editable .[dev]",
-        "python -m pytest -q",
+        "python -m pytest -n auto -q",
     ]

@@ -293,6 +293,9 @@ async def test_a_shim_that_does_not_come_up_is_killed_and_starts_nothing(start, 
     monkeypatch.setattr(local, "_spawn", stopped)
     with pytest.raises(RuntimeFault, match="did not start"):
         await start("touch", str(tmp_path / "ran"), folder="a")
+    end = time.monotonic() + 5.0
+    while not gone(pids[0]) and time.monotonic() < end:  # noqa: ASYNC110 - it is outside of this process
+        await asyncio.sleep(0.01)
     assert gone(pids[0])
     assert not (tmp_path / "ran").exists()
     assert not (tmp_path / "a/spec.json").exists()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 from tui_fakes import FakeLink, Run, group, leaf, many, story
+from tui_pilot import screen, shown, told, until
 
 from aura_engine.control.link import Live
 from aura_engine.core import events as ev
@@ -24,34 +21,8 @@ from aura_tui.screens.dashboard import Dashboard
 from aura_tui.screens.dialogs import Choose, Confirm, Write
 from aura_tui.screens.help import Help
 from aura_tui.widgets.header import Header
-from aura_tui.widgets.log_pane import LogPane
 from aura_tui.widgets.prompt_line import PromptLine
 from aura_tui.widgets.tree import TaskTree
-
-
-@asynccontextmanager
-async def shown(link: FakeLink, size: tuple[int, int] = (120, 40), **options) -> AsyncIterator[tuple[AuraApp, Pilot]]:
-    """The application, once its first facts are on the screen."""
-    app = AuraApp(link, Options(**options))
-    async with app.run_test(size=size, notifications=True) as pilot:
-        await until(lambda: app.model.seq >= len(link.run.told))
-        await pilot.pause()
-        yield app, pilot
-
-
-async def until(holds: Callable[[], object], limit: float = 5.0) -> None:
-    """Let the loop run until something holds; fail when it does not within the limit (seconds)."""
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        if holds():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"it did not come to hold within {limit} s")
-
-
-def screen(app: AuraApp) -> list[str]:
-    """The lines on the glass, without what lies below a dialog."""
-    return ["".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips()]
 
 
 def board(app: AuraApp) -> Dashboard:
@@ -62,10 +33,6 @@ def board(app: AuraApp) -> Dashboard:
 
 def select(app: AuraApp, task: str) -> None:
     board(app).task_tree.reveal(task)
-
-
-def told(app: AuraApp) -> str:
-    return " | ".join(str(toast.message) for toast in app._notifications)
 
 
 def lines(path: Path, *texts: str) -> Path:
@@ -545,4 +512,4 @@ async def test_retry_of_a_failed_task() -> None:
 async def test_hints_can_be_clicked() -> None:
     async with shown(FakeLink(story())) as (app, pilot):
         await pilot.click("#hints", offset=(2, 0))
-        await until(lambda: told(app) or isinstance(app.focused, LogPane))
+        await until(lambda: app.place.place_name == "detail")

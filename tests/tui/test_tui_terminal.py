@@ -31,6 +31,8 @@ class Terminal:
         self.master, slave = pty.openpty()
         self.resize(100, 30)
         env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", **more}
+        for size in ("COLUMNS", "LINES"):  # they would outweigh the terminal's own
+            env.pop(size, None)
         env["PYTHONPATH"] = f"{HERE}{os.pathsep}{HERE.parent.parent}"
         self.process = subprocess.Popen(
             [sys.executable, str(HERE / "tui_child.py"), str(folder)],

@@ -164,6 +164,10 @@ class FakeLink:
         self.live: dict[str, Live] = {}
         self.sample: Machine | None = Machine(cpu=61.0, memory_used=9 << 30, memory_total=24 << 30, disk_free=41 << 30)
         self.closed = False
+        self.diffs: dict[str, str] = {}
+        self.prompt_text = ""
+        self.disk = "goal"
+        """The task file."""
         self._news = asyncio.Event()
 
     def tell(self, *_: object) -> None:
@@ -201,12 +205,18 @@ class FakeLink:
         return self.outputs.get((task, n))
 
     async def diff(self, task: str) -> str:
-        return ""
+        return self.diffs.get(task, "")
+
+    async def prompt(self) -> str:
+        return self.prompt_text
 
     async def goal(self) -> str:
-        return "goal"
+        return self.disk
 
     async def save_goal(self, text: str, expected: str) -> str:
+        if self.disk != expected:
+            return "it was changed by somebody else meanwhile"
+        self.disk = text
         return ""
 
 
