@@ -50,7 +50,9 @@ def _judge(exit: ExitRecord, seen: Seen, stderr_tail: str, reasons: Mapping[str,
         return EndKind.CRASHED, f"ended with {how} after it had said it was done"
     if seen.failed is not None:
         known = reasons.get(seen.reason) or classify(seen.failed, seen.status)
-        return known or EndKind.CRASHED, seen.failed or seen.reason
+        said = seen.failed or seen.reason
+        unsaid = seen.status is not None and str(seen.status) not in said
+        return known or EndKind.CRASHED, f"{said} (HTTP status {seen.status})" if unsaid else said
     last = next((line for line in reversed(stderr_tail.splitlines()) if line.strip()), "")
     if stopped:
         retrying = f" while it retried (HTTP status {seen.status})" if seen.status else ""

@@ -168,7 +168,7 @@ def test_a_change_of_files_is_a_tool():
 
 
 def test_a_refusal_shown_as_it_came_is_said_in_its_own_words():
-    assert ending("e400").detail == "bad request (scripted)"
+    assert ending("e400").detail == "bad request (scripted) (HTTP status 400)"
     assert seen_in("e400").status == 400
     for answer, words in (
         ({"detail": "no"}, "no"),
