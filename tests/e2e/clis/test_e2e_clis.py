@@ -14,6 +14,7 @@ import pytest
 from aura_engine.demo.brains import Claim, plan_brain, task, write
 from aura_engine.demo.script import Ask, ToolUse, say
 from aura_engine.demo.server import ScriptedModel
+from aura_engine.workers.claude import MAX_RETRIES
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 
@@ -191,7 +192,7 @@ def test_a_limit_and_a_refused_key_are_told_apart_and_the_session_goes_on(worker
     assert "AURA_FLASH_API_KEY" in done.events[-1]["reason"]
     assert len(done.of("planner_asked")) == 1
     assert "begun.txt" in called_before(went_on(asked))
-    assert sum(ask.last_prompt(GOES_ON) >= 0 for ask in asked) <= 3
+    assert sum(ask.last_prompt(GOES_ON) >= 0 for ask in asked) <= 1 + MAX_RETRIES  # it gives up by itself
 
 
 @each(CLAUDE, QWEN_ACP, OPENCODE_ACP)
