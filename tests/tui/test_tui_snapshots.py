@@ -150,12 +150,6 @@ def test_detail_with_its_diff_beside_it(snap_compare: Any) -> None:
     assert snap_compare(app, terminal_size=(200, 60), run_before=before("enter", words="slip.py"))
 
 
-def test_a_review(snap_compare: Any) -> None:
-    app = AuraApp(link(), Options(theme="aura-dark", ascii_only=False))
-    pressed = before("g", "x", "ctrl+s", words="-# A page")
-    assert snap_compare(app, terminal_size=(120, 40), run_before=pressed)
-
-
 def test_a_terminal_with_sixteen_colours_and_no_unicode(snap_compare: Any) -> None:
     app = AuraApp(link(), Options(theme="terminal-16", ascii_only=True))
     assert snap_compare(app, terminal_size=(100, 30), run_before=before("t", words="worker 2"))
