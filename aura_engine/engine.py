@@ -9,105 +9,45 @@ import os
 import platform
 import resource
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from aura_engine import __version__
-from aura_engine.clock import Clock, SystemClock
-from aura_engine.config.prices import priced
-from aura_engine.config.settings import Settings
+from aura_engine.commanding import Commanding
 from aura_engine.control.protocol import STARTING
 from aura_engine.core import schedule
-from aura_engine.core.commands import (
-    AddTask,
-    Answer,
-    Command,
-    DropTask,
-    EditTask,
-    Kill,
-    Message,
-    Pause,
-    Resume,
-    RetryTask,
-    Stop,
-    refusal,
-)
+from aura_engine.core.commands import Command, Stop, refusal
 from aura_engine.core.ending import all_landed, checked, how_it_ends
 from aura_engine.core.events import (
-    BaseTaken,
     EngineStarted,
     GoalRead,
-    MessageGiven,
     Notice,
     PlanChanged,
-    QuestionAnswered,
-    Requested,
     RunEnded,
-    TaskSettled,
 )
-from aura_engine.core.model import Role, RunStatus, TaskStatus
+from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.routing import backoff, cut_off
 from aura_engine.core.text import one_line
-from aura_engine.delivering import Delivering
 from aura_engine.errors import AuraError, GitError, GoalError, RuntimeFault
 from aura_engine.goal.blocks import Goal, parse_goal
-from aura_engine.goal.diff import diff_text
 from aura_engine.goal.read import read_goal
 from aura_engine.goal.watch import watch_goal
-from aura_engine.goal_checks import GoalChecks
-from aura_engine.hands import Hand, Hands
 from aura_engine.journal.lock import OwnerLock
 from aura_engine.journal.store import Journal
-from aura_engine.landing import Landing
-from aura_engine.paths import RunPaths, atomic_write, remember_run
-from aura_engine.planner import tools
-from aura_engine.planner.draft import Draft, Refused, Rules
-from aura_engine.planner.providers.base import Provider
+from aura_engine.paths import remember_run
 from aura_engine.planner.providers.fallback import Fallback
-from aura_engine.planners_eyes import Eyes
-from aura_engine.planning import Asking, Planning
-from aura_engine.preparing import Preparation
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
 from aura_engine.runtimes.containment import Chosen, choose
-from aura_engine.runtimes.environment import worker_env
-from aura_engine.runtimes.local import LocalRuntime
-from aura_engine.supervisor import Supervisor
-from aura_engine.verdicts import ModelJudge
-from aura_engine.verify.leak import leaks, secrets_of
-from aura_engine.verify.patterns import is_deciding
-from aura_engine.verifying import Verifier
-from aura_engine.workspace.base import Base, load_base, take_base
-from aura_engine.workspace.names import is_secret
+from aura_engine.wiring import Options, Parts, wire
 from aura_engine.workspace.store import GitStore
-from aura_engine.workspaces import Workspaces
 
 log = logging.getLogger(__name__)
 
 CHECK_TRIES = 6
 """Runs of the goal checks in a row that the machinery may break off before the run ends for it."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a run is given."""
-
-    project: Path
-    task_file: Path
-    paths: RunPaths
-    settings: Settings
-    provider: Provider
-    hands: dict[Role, Hand]
-    fallbacks: dict[Role, Hand] = field(default_factory=dict[Role, Hand])
-    """Who takes over while a role's first worker is parked."""
-    notes: tuple[str, ...] = ()
-    """Sentences about the configuration that the person should read once."""
-    clock: Clock = field(default_factory=SystemClock)
 
 
 class Engine:
@@ -165,6 +105,19 @@ class Engine:
         self._stopping = RunStatus.INTERRUPTED
         self.wake()
 
+    def _stop(self, drain: bool) -> None:
+        if drain:
+            self._draining = True
+        else:
+            self.interrupt()
+
+    def command(self, command: Command) -> str:
+        """Take a request; "" when accepted, else why not. Call it on the engine's loop."""
+        refused = refusal(self.recorder.state, command)
+        if not refused and not self.ready and not isinstance(command, Stop):
+            return STARTING
+        return refused or self._commanding.take(command)
+
     async def run(self) -> RunStatus:
         """From the task file to an end. GoalError, OwnedError, JournalError, GitError before or instead of one."""
         options = self._options
@@ -174,6 +127,7 @@ class Engine:
         with OwnerLock.acquire(options.paths.lock):
             journal = await asyncio.to_thread(Journal.open, options.paths.journal, on_trouble=_trouble)
             recorder = self._recorder = Recorder(journal, options.clock)
+            self._commanding = Commanding(recorder, lambda: self.parts, self.wake, self._stop)
             store = GitStore(options.paths.store)
             try:
                 await asyncio.to_thread(recorder.replay)
@@ -224,8 +178,7 @@ class Engine:
             recorder.record(Notice(text=note))
         if goal.revision != state.revision:
             recorder.record(_goal_read(goal))
-        base = await self._base(store)
-        parts = self._parts = await self._wire(store, base)
+        parts = self._parts = await wire(options, recorder, store, self._chosen.containment, self.wake)
         status = RunStatus.RUNNING
         failure: BaseException | None = None
         try:
@@ -276,82 +229,6 @@ class Engine:
                 if entry not in kept:
                     shutil.rmtree(entry, ignore_errors=True)
         shutil.rmtree(paths.checks, ignore_errors=True)
-
-    async def _wire(self, store: GitStore, base: Base) -> Parts:
-        """The rooms, each given what it needs of the others."""
-        options, recorder = self._options, self.recorder
-        state = recorder.state
-        containment = self._chosen.containment
-        env = worker_env(containment.env, home=options.paths.homes)
-        preparation = Preparation(
-            store, options.paths.scratch / "prepared", options.project, env, lambda: state.prepare, containment
-        )
-
-        def wall(argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
-            return containment.command(argv, write=write, temp=temp, network=network, read=preparation.shown())
-
-        judge = ModelJudge(options.provider, options.settings.api_max_tokens, options.settings.api_timeout)
-        await asyncio.to_thread(shutil.rmtree, options.paths.checks, ignore_errors=True)
-        verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge, wall=wall)
-        runtime = LocalRuntime(containment, preparation.shown)
-        workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
-        hands = Hands(options.hands, options.fallbacks)
-        supervisor = Supervisor(recorder, store, options.paths, workspaces, runtime, hands, options.settings, self.wake)
-        landing = supervisor.landing = Landing(recorder, store, verifier, supervisor.end, self.wake)
-        for task in state.leaves():
-            if task.status is TaskStatus.COMPLETED:
-                landing.remember(task, task.receipts)
-        delivering = Delivering(recorder, store, landing, options.project, base, options.task_file.stem)
-        checks = GoalChecks(recorder, verifier, landing)
-        planning = self._planning(store, checks, workspaces, delivering)
-        return Parts(runtime, supervisor, landing, delivering, checks, planning, workspaces)
-
-    async def _base(self, store: GitStore) -> Base:
-        recorder = self.recorder
-        base = await load_base(store)
-        if base is None or not recorder.state.head:
-            # The run's own folder never enters, wherever the person put it.
-            inside = _inside(self._options.paths.run.parent, self._options.project)
-            base = await take_base(store, self._options.project, exclude={inside} if inside else set())
-            await recorder.record(BaseTaken(commit=base.commit, tree=base.tree))
-            if base.large:
-                names = ", ".join(f"{path} ({size / 1e6:.0f} MB)" for path, size in base.large[:5])
-                share = ", ".join(f'"{path}"' for path, _ in base.large[:5])
-                text = (
-                    f"The project is large: {names}. To share it read-only, put share = [{share}] in a prepare block."
-                )
-                recorder.record(Notice(text=text, level="warning"))
-        return base
-
-    def _planning(
-        self, store: GitStore, checks: GoalChecks, workspaces: Workspaces, delivering: Delivering
-    ) -> Planning:
-        options, state = self._options, self.recorder.state
-        eyes = Eyes(store, state)
-
-        def notes() -> str:
-            changed, delivering.person_changed = delivering.person_changed, []
-            return f"The person changed these files themselves; theirs stand: {', '.join(changed)}" if changed else ""
-
-        settings = options.settings
-        asking = Asking(
-            provider=options.provider,
-            rules=Rules(
-                deciding=is_deciding, leaks=lambda text, hidden: leaks(text, secrets_of(hidden)), secret=is_secret
-            ),
-            listing=eyes.listing,
-            read_file=eyes.read_file,
-            list_folder=eyes.list_folder,
-            goal_diff=diff_text,
-            check_goal=checks.run,
-            keep_prompt=lambda text: atomic_write(options.paths.current_prompt, text, durable=False),
-            notes=notes,
-            priced=partial(priced, settings),
-            system=resources.files("aura_engine.planner").joinpath("prompts/planner.md").read_text("utf-8"),
-            max_tokens=settings.api_max_tokens,
-            timeout=settings.api_timeout,
-        )
-        return Planning(self.recorder, asking, self.wake)
 
     # ---- reacting
 
@@ -488,103 +365,6 @@ class Engine:
         await self.recorder.record(RunEnded(status=status, reason=reason))
         return True
 
-    # ---- commands
-
-    def command(self, command: Command) -> str:
-        """Take a request; "" when accepted, else why not. Call it on the engine's loop."""
-        recorder = self.recorder
-        refused = refusal(recorder.state, command)
-        if refused:
-            return refused
-        if not self.ready and not isinstance(command, Stop):
-            return STARTING
-        match command:
-            case Answer():
-                recorder.record(QuestionAnswered(id=command.question, answer=command.answer))
-            case Message():
-                self._message(command)
-            case AddTask() | EditTask() | DropTask():
-                return self._replan(command)
-            case _:
-                text = command.instructions if isinstance(command, RetryTask) else ""
-                task = getattr(command, "task", "")
-                recorder.record(Requested(command=command.kind, task=task, text=text, actor=command.actor))
-                self._carry_out(command)
-        self.wake()
-        return ""
-
-    def _carry_out(self, command: Command) -> None:
-        """What a request sets in motion beyond the state that it changes."""
-        state = self.recorder.state
-        match command:
-            case Kill():
-                stopping = self.parts.supervisor.stop(command.task, "stopped by you")
-                if not stopping and state.tasks[command.task].live is None:
-                    settled = TaskSettled(task=command.task, status=TaskStatus.KILLED, reason="stopped by you")
-                    self.recorder.record(settled)
-            case Pause() | Resume() if command.task:
-                self.parts.supervisor.freeze(command.task)
-            case Stop(drain=True):
-                self._draining = True
-            case Stop():
-                self.interrupt()
-            case _:
-                pass
-
-    def _message(self, command: Message) -> None:
-        live = self.recorder.state.tasks[command.task].live
-        injected = self.parts.supervisor.message(command.task, command.text)
-        given = MessageGiven(
-            task=command.task,
-            n=live.n if live else 0,
-            text=command.text,
-            injected=injected,
-            actor=command.actor,
-        )
-        self.recorder.record(given)
-
-    def _replan(self, command: AddTask | EditTask | DropTask) -> str:
-        """The person's own hand on the plan, held to the same rules as the planner's; why not, or ""."""
-        draft = Draft(self.recorder.state, self.parts.planning.rules, by_person=True)
-        try:
-            match command:
-                case AddTask():
-                    task = tools.TaskArgs(
-                        key="new",
-                        title=command.title,
-                        instructions=command.instructions,
-                        needs=list(command.needs),
-                        checks=list(command.checks),
-                        difficulty=command.difficulty,
-                    )
-                    done = draft.add_tasks(tools.AddTasks(parent=command.parent, tasks=[task]))
-                    done = f"{draft.keys['new']} {done.partition(':')[0]}"
-                case EditTask():
-                    change = command.model_dump(exclude={"kind", "actor", "task"}, exclude_none=True)
-                    done = draft.change_task(tools.ChangeTask(id=command.task, **change))
-                case DropTask():
-                    done = draft.archive_tasks(tools.ArchiveTasks(ids=[command.task], reason="dropped by you"))
-        except Refused as error:
-            return str(error)
-        event = draft.event(f"{done} by you", 0, told=False)
-        if event is not None:
-            self.recorder.record(event)
-        self.wake()
-        return ""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The wired rooms."""
-
-    runtime: LocalRuntime
-    supervisor: Supervisor
-    landing: Landing
-    delivering: Delivering
-    checks: GoalChecks
-    planning: Planning
-    workspaces: Workspaces
-
 
 class _Ended(Exception):
     """Leaves the task group."""
@@ -592,14 +372,6 @@ class _Ended(Exception):
 
 def _goal_read(goal: Goal) -> GoalRead:
     return GoalRead(revision=goal.revision, text=goal.text, prose=goal.prose, checks=goal.checks, prepare=goal.prepare)
-
-
-def _inside(path: Path, folder: Path) -> str:
-    """`path` relative to a folder it lies in, else empty."""
-    try:
-        return path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError:
-        return ""
 
 
 def _trouble(error: AuraError | None) -> None:

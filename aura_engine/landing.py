@@ -203,6 +203,9 @@ class Landing:
                 self._sent_back(candidate, Outcome.CAPABILITY, why, note)
                 continue
             merged = await self._store.merge(base_tree, tree, work_tree)
+            if merged.conflicts and tree != state.head_tree:
+                self.put(candidate)  # with one that is only about to land: its turn comes when that is decided
+                continue
             if merged.conflicts:
                 names = ", ".join(merged.conflicts[:5])
                 note = f"Attempt {candidate.n}: finished, but others changed the same places of {names} meanwhile."

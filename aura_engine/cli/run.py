@@ -18,7 +18,7 @@ from aura_engine.clock import SystemClock
 from aura_engine.config.load import Loaded, load_settings
 from aura_engine.core.events import decode
 from aura_engine.core.model import RunStatus
-from aura_engine.engine import Engine, Options
+from aura_engine.engine import Engine
 from aura_engine.errors import OwnedError
 from aura_engine.goal.blocks import parse_goal
 from aura_engine.goal.read import read_goal
@@ -27,6 +27,7 @@ from aura_engine.paths import RunPaths, data_dir
 from aura_engine.recorder import Committed, Subscriber
 from aura_engine.report.writer import Projections
 from aura_engine.thread import EngineThread
+from aura_engine.wiring import Options
 from aura_engine.workspace.git import require_git
 
 

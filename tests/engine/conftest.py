@@ -20,9 +20,10 @@ from aura_engine.core.model import RunStatus
 from aura_engine.core.state import RunState
 from aura_engine.demo.brains import plan_brain, task
 from aura_engine.demo.server import ScriptedModel
-from aura_engine.engine import Engine, Options
+from aura_engine.engine import Engine
 from aura_engine.hands import hire, planner_of
 from aura_engine.paths import RunPaths
+from aura_engine.wiring import Options
 
 FAKE = Path(__file__).with_name("fake_cli.py")
 LIMIT = 30.0
