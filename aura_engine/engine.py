@@ -40,7 +40,7 @@ from aura_engine.paths import remember_run
 from aura_engine.planner.providers.fallback import Fallback
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
-from aura_engine.runtimes.containment import Chosen, choose
+from aura_engine.runtimes.walls import Chosen, choose
 from aura_engine.wiring import Options, Parts, wire
 from aura_engine.workspace.store import GitStore
 

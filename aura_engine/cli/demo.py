@@ -44,7 +44,8 @@ def _play(arguments: argparse.Namespace, stage: Stage | None) -> int:
     from aura_engine.demo.server import ScriptedModel
     from aura_engine.demo.story import brain, edit_when, make_project
     from aura_engine.recorder import Committed
-    from aura_engine.runtimes.containment import NONE, available
+    from aura_engine.runtimes.containment import NONE
+    from aura_engine.runtimes.walls import available
 
     flags = {"AURA_MAX_CONCURRENT_TASKS": "3", **flags_of(arguments)}
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AURA_")}

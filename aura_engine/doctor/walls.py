@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aura_engine.doctor.findings import Fact, Finding, Level, Section, found
 from aura_engine.errors import ConfigError
-from aura_engine.runtimes.containment import NONE, Containment, choose
+from aura_engine.runtimes.containment import NONE, Containment
+from aura_engine.runtimes.walls import choose
 
 finding = partial(found, Section.CONTAINMENT)
 RESTRICTED = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from aura_engine.core.model import LaunchSpec
 from aura_engine.runtimes.bubblewrap import Bubblewrap
-from aura_engine.runtimes.containment import Containment, survey
+from aura_engine.runtimes.containment import Containment
 from aura_engine.runtimes.landlock import Landlock
 from aura_engine.runtimes.local import LocalRuntime
+from aura_engine.runtimes.walls import survey
 from aura_engine.verify.process import run_command
 
 WALLS = {"bubblewrap": Bubblewrap, "landlock": Landlock, "none": Containment}

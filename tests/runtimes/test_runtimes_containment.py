@@ -17,10 +17,10 @@ import pytest
 
 import aura_engine
 from aura_engine.errors import ConfigError
-from aura_engine.runtimes import containment
+from aura_engine.runtimes import walls
 from aura_engine.runtimes.bubblewrap import Bubblewrap
-from aura_engine.runtimes.containment import choose
 from aura_engine.runtimes.landlock import Landlock
+from aura_engine.runtimes.walls import choose
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux's"),
@@ -132,7 +132,7 @@ def test_without_any_wall_it_takes_consent(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(ConfigError, match="bubblewrap: not here; landlock: not here") as error:
         choose("auto", os.environ, [tmp_path])
     assert "AURA_CONTAINMENT=none" in error.value.cure
-    assert not containment.available(os.environ)
+    assert not walls.available(os.environ)
     chosen = choose("none", os.environ, [tmp_path])
     assert chosen.containment.name == "none"
     assert "keys in their reach" in chosen.warning

@@ -13,9 +13,10 @@ import pytest
 
 from aura_engine.runtimes import processes, shim
 from aura_engine.runtimes.bubblewrap import Bubblewrap
-from aura_engine.runtimes.containment import Containment, Ground, programs_in, survey
+from aura_engine.runtimes.containment import Containment, Ground, programs_in
 from aura_engine.runtimes.landlock import Landlock
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
+from aura_engine.runtimes.walls import survey
 from aura_engine.verify.process import run_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap and Landlock are Linux's")
