@@ -16,12 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from aura_engine.cli.stand_in import Split, leave_input, print_to
+
 if TYPE_CHECKING:
     from aura_engine.config.load import Loaded
     from aura_engine.control.link import Link
 
 SCREEN = "aura_tui.run"
-_GO_ON = b"1"
 
 
 def wanted(arguments: argparse.Namespace, environ: Mapping[str, str]) -> bool:
@@ -48,38 +49,32 @@ def staged(arguments: argparse.Namespace, run: Callable[[Stage | None], int]) ->
 class Stage:
     """The process with the screen, and the one that stands in for it at the shell.
 
-    A process cannot give its shell the prompt back and go on. So the one that was called only waits: for the end of
-    its child, which does all the work, or for its word that it goes on without a terminal.
+    That one only waits: for the end of its child, which does all the work, or for its word that it goes on without a
+    terminal.
     """
 
     def __init__(self) -> None:
-        self._tell = -1
+        self._split: Split | None = None
         self._screen: Any = None
 
     def part(self) -> int | None:
         """None in the process that does the work; in the one that stands in, its exit status, at the end."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        heard, tell = os.pipe()  # close-on-exec: no worker holds it
-        child = os.fork()
-        if child == 0:
-            os.close(heard)
-            self._tell = tell
+        split = self._split = Split()
+        if not split.child:
             return None
-        os.close(tell)
 
         def pass_on(number: int, frame: FrameType | None) -> None:
             with suppress(ProcessLookupError):
-                os.kill(child, number)
+                os.kill(split.child, number)
 
         signal.signal(signal.SIGTERM, pass_on)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
-        with os.fdopen(heard, "rb") as pipe:
-            goes_on = pipe.read(1) == _GO_ON
-        if goes_on:
-            print(f"The run goes on in the background (process {child}). Watch it: aura attach. Stop it: aura stop.")
+        if split.goes_on():
+            print(
+                f"The run goes on in the background (process {split.child}). Watch it: aura attach. Stop it: aura stop."
+            )
             return 0
-        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        code = split.status()
         return code if code >= 0 else 128 - code
 
     def show(self, link: Link, loaded: Loaded, log: Path) -> None:
@@ -95,17 +90,11 @@ class Stage:
             self._screen.leave()
 
     def _let_go(self, log: Path) -> None:
+        assert self._split is not None
         os.setsid()
-        for path, flags, descriptors in (
-            (os.devnull, os.O_RDONLY, (0,)),
-            (os.fspath(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, (1, 2)),
-        ):
-            opened = os.open(path, flags | os.O_CLOEXEC, 0o600)
-            for descriptor in descriptors:
-                os.dup2(opened, descriptor)
-            os.close(opened)
-        with suppress(BrokenPipeError):  # nobody stands in any more
-            os.write(self._tell, _GO_ON)
+        leave_input()
+        print_to(log)
+        self._split.go_on()
 
 
 def make(loaded: Loaded, log: Path) -> Any:

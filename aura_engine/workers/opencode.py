@@ -12,6 +12,7 @@ from typing import Any
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
 from aura_engine.workers.base import Job, Login, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
+from aura_engine.workers.keyless import shell_env, shell_file
 from aura_engine.workers.stream import LineParser, cost_of, count_of, status_of, table_of, text_of
 
 REASONS = {
@@ -37,9 +38,6 @@ PACKAGES = {"openai": "@ai-sdk/openai-compatible", "anthropic": "@ai-sdk/anthrop
 CONTEXT = 128_000
 """Tokens that a model at the role's own address is taken to hold; it shortens the session before that."""
 AUTH = ".local/share/opencode/auth.json"
-SHELL = ".aura-shell"
-"""Read by each bash that a tool starts: a build that prints its environment prints no key, and npm finds its packages.
-No containment: who wants to can still read the key from the program's own process."""
 NOWHERE = "http://127.0.0.1:9/"
 _LOGGED = re.compile(r'level=ERROR .*?\berror="((?:[^"\\]|\\.)*)"')
 """What its log says of an error that its stream only calls unknown, such as a model that is not there."""
@@ -73,8 +71,7 @@ class OpenCode:
         role, home = job.settings, job.home
         own = bool(role.login and not (role.api_key or role.base_url))
         env = {
-            "HOME": str(home),
-            "TMPDIR": str(home / "tmp"),
+            **shell_env(home),
             "XDG_CONFIG_HOME": str(home / ".config"),
             "XDG_DATA_HOME": str(home / ".local" / "share"),
             "XDG_STATE_HOME": str(home / ".local" / "state"),
@@ -86,8 +83,6 @@ class OpenCode:
             "OPENCODE_DISABLE_LSP_DOWNLOAD": "1",
             "OPENCODE_DISABLE_SHARE": "1",
             "npm_config_registry": NOWHERE,  # else it installs the kit for its plugins, unasked, at each start
-            "BASH_ENV": str(home / SHELL),
-            "SHLVL": "1",  # at 0, with a socket as its input, bash takes itself for a remote shell and looks elsewhere
             **({} if own else {KEY: role.api_key}),
             **role.env,
         }
@@ -103,7 +98,7 @@ class OpenCode:
             cwd=str(job.workspace),
             stdin=job.prompt,
             stop_signals=(("SIGTERM", 2.0),),  # while a tool runs it ignores that; the sweep ends both
-            files={SHELL: f"unset {KEY} OPENCODE_CONFIG_CONTENT npm_config_registry\n"},
+            files=shell_file(KEY, "OPENCODE_CONFIG_CONTENT", "npm_config_registry"),  # and npm finds its packages
             logins=dict(role.login.files) if role.login and own else {},
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
 from aura_engine.workers.base import GRACE, Job, Login, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
+from aura_engine.workers.keyless import shell_env, shell_file
 from aura_engine.workers.stream import LineParser, count_of, list_of, table_of, text_of
 
 REASONS = {"exit 41": EndKind.CREDENTIALS, "exit 53": EndKind.OUT_OF_TURNS}
@@ -28,9 +29,6 @@ RETRIES = 1
 API_TIMEOUT_MS = 300_000
 SETTINGS = ".qwen/system.json"
 """Read as settings of the system's: those outweigh what the project's own `.qwen/settings.json` says."""
-SHELL = ".aura-shell"
-"""Read by each bash that a tool starts: a build that prints its environment prints no key. No containment: who wants
-to can still read it from the program's own process."""
 _ERROR = re.compile(r"\[API Error: (?P<said>.*)\](?:\nP(?:ossible quota|lease wait)[^\]]*)?\s*\Z", re.DOTALL)
 """How its answer ends when the service failed: it then claims success, with exit status 0."""
 _STATUS = re.compile(r"\s*(\d{3})\b")
@@ -72,13 +70,10 @@ class QwenCode:
         role = job.settings
         protocol = protocol_of(role)
         env = {
-            "HOME": str(job.home),
-            "TMPDIR": str(job.home / "tmp"),
+            **shell_env(job.home),
             "QWEN_CODE_NO_RELAUNCH": "1",  # else it works in a child that outlives it
             "QWEN_CODE_SYSTEM_SETTINGS_PATH": str(job.home / SETTINGS),
             "QWEN_CODE_MAX_OUTPUT_TOKENS": str(role.max_output_tokens),
-            "BASH_ENV": str(job.home / SHELL),
-            "SHLVL": "1",  # at 0, with a socket as its input, bash takes itself for a remote shell and looks elsewhere
             **service_of(role, protocol),
             **role.env,
         }
@@ -93,7 +88,7 @@ class QwenCode:
             cwd=str(job.workspace),
             stdin=escaped(job.prompt),
             stop_signals=(("SIGTERM", 8.0),),  # with a tool running it takes 4 to 8 s, and ends that too
-            files={SETTINGS: json.dumps(settings_of(protocol)), SHELL: f"unset {' '.join(NAMES[protocol])}\n"},
+            files={SETTINGS: json.dumps(settings_of(protocol)), **shell_file(*NAMES[protocol])},
         )
 
     def parser(self, job: Job) -> QwenCodeParser:
