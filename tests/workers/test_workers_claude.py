@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from worker_stage import job_for
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, SignalKind, Usage
-from aura_engine.workers.base import Job, RoleSettings, Seen
+from aura_engine.workers.base import Seen
 from aura_engine.workers.claude import Claude, ClaudeParser
 
+job = partial(job_for, "claude", "claude")
 DATA = Path(__file__).with_name("data") / "claude"
 ROOT_REFUSED = "--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons\n"
 
@@ -180,19 +183,6 @@ def test_a_limit_with_its_reset_time():
     noon = 1_767_268_800.0
     found = Claude().ending(ExitRecord(code=1, ended=noon), seen, "")
     assert (found.kind, found.retry_after) == (EndKind.RATE_LIMIT, 3 * 3600)
-
-
-def job(**settings: object) -> Job:
-    return Job(
-        prompt="Do “it”.\nAll of it.",
-        workspace=Path("/w/space"),
-        home=Path("/w/home"),
-        folder=Path("/w/attempt"),
-        settings=RoleSettings(backend="claude", program="/bin/claude", **settings),
-        session="0000-1111",
-        max_turns=7,
-        budget=60,
-    )
 
 
 def test_launch():

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import tomllib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from worker_stage import job_for
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, SignalKind, Usage
 from aura_engine.errors import ConfigError
-from aura_engine.workers.base import Job, Login, RoleSettings, Seen
+from aura_engine.workers.base import Job, Login, Seen
 from aura_engine.workers.codex import RUNNING, Codex, CodexParser
 from aura_engine.workers.codex_config import own_model, to_toml
 
+job = partial(job_for, "codex", "codex")
 DATA = Path(__file__).with_name("data")
 ALWAYS = "Reading prompt from stdin...\n"
 
@@ -248,19 +251,6 @@ def test_a_limit_of_days_says_its_date():
 # ---- starting it
 
 
-def job(**settings: object) -> Job:
-    return Job(
-        prompt="Do “it”.",
-        workspace=Path("/w/space"),
-        home=Path("/w/home"),
-        folder=Path("/w/attempt"),
-        settings=RoleSettings(backend="codex", program="/bin/codex", **settings),
-        session="0000-1111",
-        max_turns=7,
-        budget=60,
-    )
-
-
 def config_of(wanted: Job) -> dict:
     return tomllib.loads(Codex().launch(wanted).files[".codex/config.toml"])
 
@@ -270,7 +260,7 @@ def test_launch_with_a_key_and_an_address():
     spec = Codex().launch(wanted)
     assert spec.argv[:3] == ("/bin/codex", "exec", "--json")
     assert spec.argv[-3:] == ("-C", "/w/space", "-")
-    assert (spec.cwd, spec.stdin, spec.stdin_open) == ("/w/space", "Do “it”.", False)
+    assert (spec.cwd, spec.stdin, spec.stdin_open) == ("/w/space", "Do “it”.\nAll of it.", False)
     assert spec.env["CODEX_HOME"] == "/w/home/.codex"
     assert (spec.env["AURA_LLM_KEY"], spec.env["MORE"]) == ("k-1", "1")
     assert spec.stop_signals[0] == ("SIGINT", 3.0)

@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from worker_stage import job_for
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
-from aura_engine.workers.base import Job, RoleSettings, Seen
+from aura_engine.workers.base import Seen
 from aura_engine.workers.opencode import AUTH, BREAKS, KEY, OpenCode, OpenCodeParser
 
+job = partial(job_for, "opencode", "opencode")
 DATA = Path(__file__).with_name("data")
 REJECTED = "\x1b[93m\x1b[1m! \x1b[0mpermission requested: bash (echo hello > hello.txt); auto-rejecting\n"
 NO_SESSION = "\x1b[91m\x1b[1mError: \x1b[0mSession not found\n"
@@ -225,19 +228,6 @@ def test_no_line_breaks_the_parser(line):
     parser = OpenCodeParser()
     signals = [*parser.feed(line + b"\n"), *parser.feed((DATA / "opencode_ok.jsonl").read_bytes())]
     assert signals[-1].kind is SignalKind.FINISHED
-
-
-def job(**settings: object) -> Job:
-    return Job(
-        prompt="Do “it”.\nAll of it.",
-        workspace=Path("/w/space"),
-        home=Path("/w/home"),
-        folder=Path("/w/attempt"),
-        settings=RoleSettings(backend="opencode", program="/bin/opencode", **settings),
-        session="0000-1111",
-        max_turns=7,
-        budget=60,
-    )
 
 
 def settings_in(spec: LaunchSpec) -> dict:

@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+from worker_stage import job_for
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, SignalKind, Usage
-from aura_engine.workers.base import Job, Login, RoleSettings, Seen
+from aura_engine.workers.base import Login, Seen
 from aura_engine.workers.qwencode import SETTINGS, QwenCode, QwenCodeParser
 
+job = partial(job_for, "qwencode", "qwen")
 DATA = Path(__file__).with_name("data")
 NO_SESSION = "No saved session found with ID 9999. Run `qwen --resume` without an ID to choose one.\n"
 TURNS = "Reached max session turns for this session. Increase the number of turns by specifying maxSessionTurns.\n"
@@ -210,19 +213,6 @@ def test_no_line_breaks_the_parser(line):
     parser = QwenCodeParser()
     signals = [*parser.feed(line + b"\n"), *parser.feed((DATA / "qwen_ok.jsonl").read_bytes())]
     assert signals[-1].kind is SignalKind.FINISHED
-
-
-def job(**settings: object) -> Job:
-    return Job(
-        prompt="Do “it”.\nAll of it.",
-        workspace=Path("/w/space"),
-        home=Path("/w/home"),
-        folder=Path("/w/attempt"),
-        settings=RoleSettings(backend="qwencode", program="/bin/qwen", **settings),
-        session="0000-1111",
-        max_turns=7,
-        budget=60,
-    )
 
 
 def test_launch():
