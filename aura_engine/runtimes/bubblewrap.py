@@ -53,11 +53,11 @@ class Bubblewrap(Containment):
         words = [*self._base, *(self._gpus if view.gpu else ())]
         for place in TEMPS:
             # Where something of the view lies in it, the folder has to be empty: it would show up in the private one.
-            taken = any(place in path.parents for path in (*binds, *found.links))
+            taken = any(str(path).startswith(f"{place}/") for path in (*binds, *found.links))
             words += ("--tmpfs", str(place)) if view.temp is None or taken else ("--bind", str(view.temp), str(place))
-        places = {*SYSTEM, *binds}
+        places = tuple(f"{place}/" for place in (*SYSTEM, *binds))  # as text: there are dozens of links, at each start
         for link, target in found.links.items():
-            if not any(place in link.parents or place == link for place in places):
+            if not f"{link}/".startswith(places):
                 words += ("--symlink", target, str(link))
         for path in sorted(binds, key=lambda path: len(path.parts)):  # what lies within another comes after it
             words += (binds[path], str(path), str(path))

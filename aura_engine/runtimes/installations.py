@@ -18,6 +18,7 @@ SYSTEM = tuple(
     Path(f"/{name}") for name in ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "gnu")
 )
 """Folders of the system that everybody may read."""
+_SYSTEM = tuple(f"{each}/" for each in SYSTEM)
 BINS = frozenset({"bin", "sbin", "shims", "libexec", "Scripts", "cmd"})
 MARKS = ("lib", "lib64", "libexec", "share", "tools", "versions", "toolchains", "conda-meta", "pyvenv.cfg")
 """What stands beside `bin` where a folder is an installation of its own."""
@@ -93,7 +94,7 @@ class Installations:
 
     def covered(self, path: Path) -> bool:
         """Whether a real path is shown already."""
-        return any(each in SYSTEM or each in self.shown for each in (path, *path.parents))
+        return _of_system(f"{path}/") or any(each in self.shown for each in (path, *path.parents))
 
     def follow(self, path: Path) -> Path:
         """The real path behind `path`; the links on the way are kept, each under its real folder."""
@@ -171,7 +172,7 @@ def roots_of(program: Path) -> Iterator[Path]:
 
 
 def _of_system(path: str) -> bool:
-    return path.startswith(tuple(f"{each}/" for each in SYSTEM))
+    return path.startswith(_SYSTEM)
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
