@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
+
+GAP = 60.0
+"""Seconds without a look at the clock after which nobody was there to look: the process was stopped."""
 
 
 class Clock(Protocol):
@@ -20,7 +24,11 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks."""
+    """The machine's clocks. Its wall time goes on evenly from when it was made: somebody who sets the machine's clock,
+    by an hour or a year, makes no wait longer or shorter. A time of suspend counts."""
+
+    def __init__(self) -> None:
+        self._ahead = time.time() - _since_boot()
 
     def monotonic(self) -> float:
         """See Clock."""
@@ -28,9 +36,40 @@ class SystemClock:
 
     def wall(self) -> float:
         """See Clock."""
-        return time.time()
+        return _since_boot() + self._ahead
+
+
+class Steady:
+    """Monotonic seconds that do not count what passed while the process was stopped or its loop blocked.
+
+    For limits of what others do meanwhile: nobody's patience runs out while nobody looks. It has to be called every
+    few seconds as long as the process runs, which the engine's watchdog does.
+    """
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._last = monotonic()
+        self.away = 0.0
+        """Seconds left out so far."""
+
+    def __call__(self) -> float:
+        """The time now."""
+        now = self._monotonic()
+        if now - self._last > GAP:
+            self.away += now - self._last
+        self._last = now
+        return now - self.away
+
+
+steady = Steady()
+"""The process's own."""
 
 
 def iso(wall: float) -> str:
     """An epoch time as ISO 8601 in UTC with milliseconds."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _since_boot() -> float:
+    """Seconds that no setting of a clock changes and that go on in a suspend, where the system has such."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

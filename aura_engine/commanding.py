@@ -7,17 +7,23 @@ from collections.abc import Callable
 from aura_engine.core.commands import (
     AddTask,
     Answer,
+    Approve,
+    Ask,
     Command,
     DropTask,
     EditTask,
     Kill,
     Message,
     Pause,
+    Reject,
+    Restore,
     Resume,
     RetryTask,
     Stop,
+    answer_of,
+    dropped,
 )
-from aura_engine.core.events import MessageGiven, QuestionAnswered, Requested, TaskSettled
+from aura_engine.core.events import MessageGiven, Requested, TaskSettled
 from aura_engine.core.model import TaskStatus
 from aura_engine.planner import tools
 from aura_engine.planner.draft import Draft, Refused
@@ -43,11 +49,13 @@ class Commanding:
         """Carry out a request that the state allows; "" when accepted, else why not. Call it on the engine's loop."""
         recorder = self._recorder
         match command:
-            case Answer():
-                recorder.record(QuestionAnswered(id=command.question, answer=command.answer))
+            case Answer() | Approve() | Reject():
+                recorder.record(answer_of(recorder.state, command))
             case Message():
                 self._message(command)
-            case AddTask() | EditTask() | DropTask():
+            case Ask():
+                return self._parts().inquiries.put(command.question, command.actor)
+            case AddTask() | EditTask() | DropTask() | Restore():
                 return self._replan(command)
             case _:
                 text = command.instructions if isinstance(command, RetryTask) else ""
@@ -85,7 +93,7 @@ class Commanding:
         )
         self._recorder.record(given)
 
-    def _replan(self, command: AddTask | EditTask | DropTask) -> str:
+    def _replan(self, command: AddTask | EditTask | DropTask | Restore) -> str:
         """The person's own hand on the plan, held to the same rules as the planner's; why not, or ""."""
         draft = Draft(self._recorder.state, self._parts().planning.rules, by_person=True)
         try:
@@ -106,6 +114,8 @@ class Commanding:
                     done = draft.change_task(tools.ChangeTask(id=command.task, **change))
                 case DropTask():
                     done = draft.archive_tasks(tools.ArchiveTasks(ids=[command.task], reason="dropped by you"))
+                case Restore():
+                    done = _restore(draft, command.task)
         except Refused as error:
             return str(error)
         event = draft.event(f"{done} by you", 0, told=False)
@@ -113,3 +123,32 @@ class Commanding:
             self._recorder.record(event)
         self._wake()
         return ""
+
+
+def _restore(draft: Draft, task_id: str) -> str:
+    """Plan anew what was dropped; what it needs of its own kind is what comes back with it. Refused."""
+    state = draft.state
+    again = {each: f"{each} again" for each in dropped(state, task_id)}
+    made: dict[str, tools.TaskArgs] = {}
+    tops: dict[str, list[tools.TaskArgs]] = {}
+    for each, key in again.items():
+        spec = state.tasks[each].spec
+        made[each] = tools.TaskArgs(
+            key=key,
+            title=spec.title,
+            instructions=spec.instructions,
+            needs=[again.get(need, need) for need in spec.needs],
+            checks=[*spec.checks, *spec.goal_checks],
+            makes=list(spec.makes),
+            difficulty=spec.difficulty,
+        )
+    for each, task in made.items():
+        above = state.tasks[each].spec.parent
+        if above in made:
+            made[above].tasks.append(task)
+        else:
+            gone = above in state.tasks and state.tasks[above].status is TaskStatus.ARCHIVED
+            tops.setdefault("" if gone else above, []).append(task)
+    for parent, tasks in tops.items():
+        draft.add_tasks(tools.AddTasks(parent=parent, tasks=tasks))
+    return f"{task_id} brought back as {', '.join(draft.keys[task.key] for each in tops.values() for task in each)}"

@@ -10,6 +10,7 @@ from aura_engine.core.events import Delivered, DeliveryStarted, Notice, PersonLa
 from aura_engine.core.routing import backoff
 from aura_engine.core.text import one_line
 from aura_engine.errors import GitError
+from aura_engine.faults import fault
 from aura_engine.landing import Landing
 from aura_engine.recorder import Recorder
 from aura_engine.workspace.base import Base
@@ -93,15 +94,18 @@ class Delivering:
         state = self._recorder.state
         old, new = state.delivered_tree, tree or state.head_tree
         await self._recorder.record(DeliveryStarted(tree=new))
+        fault("delivery.started")
         place = self._branch or self._folder
         assert place is not None
         done = await place.apply(old, new)
+        fault("delivery.applied")
         if done.note and done.note != self._noted:
             self._noted = done.note
             self._recorder.record(Notice(text=done.note))
         await self._recorder.record(
             Delivered(commit=state.head, tree=new, place=done.place, take=done.command, kept=done.kept[:NAMED])
         )
+        fault("delivery.done")
 
     async def _take_person_changes(self) -> None:
         if self._folder is None:
@@ -119,6 +123,7 @@ class Delivering:
             commit = state.head
             if head != state.head_tree:
                 commit = await self._store.commit(head, [state.head], "changed by the person")
+            fault("person.landed")
             # What they changed lies in the folder already: from here on it counts as delivered.
             await self._recorder.record(PersonLanded(commit=commit, tree=head, folder=theirs, paths=paths[:NAMED]))
             self.person_changed += paths[:NAMED]

@@ -8,17 +8,16 @@ import logging
 import os
 import platform
 import resource
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Literal
 
-from aura_engine import __version__
+from aura_engine import __version__, scratch
 from aura_engine.commanding import Commanding
 from aura_engine.control.protocol import STARTING
 from aura_engine.core import schedule
 from aura_engine.core.commands import Command, Stop, refusal
+from aura_engine.core.duration import format_duration
 from aura_engine.core.ending import all_landed, checked, how_it_ends
 from aura_engine.core.events import (
     EngineStarted,
@@ -27,20 +26,28 @@ from aura_engine.core.events import (
     PlanChanged,
     RunEnded,
 )
-from aura_engine.core.model import RunStatus, TaskStatus
+from aura_engine.core.fold import apply
+from aura_engine.core.model import RunStatus
 from aura_engine.core.routing import backoff, cut_off
+from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.errors import AuraError, GitError, GoalError, RuntimeFault
+from aura_engine.errors import AuraError, GitError, GoalError, JournalError, OwnedError, RuntimeFault
+from aura_engine.faults import fault
 from aura_engine.goal.blocks import Goal, parse_goal
 from aura_engine.goal.read import read_goal
 from aura_engine.goal.watch import watch_goal
+from aura_engine.hooks import Hooks
 from aura_engine.journal.lock import OwnerLock
 from aura_engine.journal.store import Journal
 from aura_engine.paths import remember_run
 from aura_engine.planner.providers.fallback import Fallback
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
+from aura_engine.runtimes.containment import InContainers
 from aura_engine.runtimes.walls import Chosen, choose
+from aura_engine.supervised import Breaks, supervised
+from aura_engine.vaulting import Vault
+from aura_engine.watchdog import Watchdog
 from aura_engine.wiring import Options, Parts, wire
 from aura_engine.workspace.store import GitStore
 
@@ -100,14 +107,22 @@ class Engine:
         """Something the person should know."""
         self.recorder.record(Notice(text=one_line(text, 500), level=level))
 
+    def _warn(self, text: str) -> None:
+        self.tell(text, level="warning")
+
     def interrupt(self) -> None:
         """Stop the engine now; workers go on and are collected by the next start."""
         self._stopping = RunStatus.INTERRUPTED
         self.wake()
 
+    def drain(self) -> None:
+        """Start nothing new, and end once what runs has landed."""
+        self._draining = True
+        self.wake()
+
     def _stop(self, drain: bool) -> None:
         if drain:
-            self._draining = True
+            self.drain()
         else:
             self.interrupt()
 
@@ -125,8 +140,8 @@ class Engine:
         options.paths.ensure(options.project)
         self._chosen = await asyncio.to_thread(self._containment)
         with OwnerLock.acquire(options.paths.lock):
-            journal = await asyncio.to_thread(Journal.open, options.paths.journal, on_trouble=_trouble)
-            recorder = self._recorder = Recorder(journal, options.clock)
+            journal = await asyncio.to_thread(Journal.open, options.paths.journal, on_trouble=self._trouble)
+            recorder = self._recorder = Recorder(journal, options.clock, options.redactor)
             self._commanding = Commanding(recorder, lambda: self.parts, self.wake, self._stop)
             store = GitStore(options.paths.store)
             try:
@@ -138,60 +153,55 @@ class Engine:
                 remember_run(
                     options.paths.run.parent, options.task_file, project=options.project, wall=options.clock.wall()
                 )
-                async with self.beside():
+                async with self.beside(), contextlib.aclosing(self._hooks()):
                     await store.init()
-                    return await self._run(goal, store)
+                    async with Watchdog(options.paths.stalled, self._was_away):
+                        return await self._run(goal, store)
             finally:
                 with contextlib.suppress(AuraError):
                     await options.provider.aclose()
                 await store.aclose()
                 await journal.close()
 
+    def _trouble(self, error: AuraError | None) -> None:
+        if error is not None:
+            log.error("journal: %s", error.line())
+        if self.ready:
+            self.parts.disk.trouble(error)
+
+    def _hooks(self) -> Hooks:
+        """What the person wants to be run from here on."""
+        options, recorder = self._options, self.recorder
+        hooks = Hooks(options.settings.hooks(), recorder.state, options.project, self._warn)
+        recorder.subscribe(hooks.heard)
+        return hooks
+
+    def _was_away(self, seconds: float) -> None:
+        """Neither the process nor the machine ran: what waits for a time looks at the clock again."""
+        self._warn(f"nothing ran here for {format_duration(seconds)} (suspended or stopped?): time limits are extended")
+
     def _containment(self) -> Chosen:
         """What keeps workers and checks from the person's files. ConfigError when nothing does and nobody consented."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # it would hold keys
         options = self._options
+        if options.place.docked is not None:
+            return Chosen(InContainers())
         private = (options.project, options.paths.run.parent, options.paths.scratch.parent, options.task_file)
         return choose(options.settings.containment, os.environ, private)
 
     async def _run(self, goal: Goal, store: GitStore) -> RunStatus:
         options, recorder = self._options, self.recorder
         state = recorder.state
-        before = state.status
-        again = before is RunStatus.ACHIEVED and state.revision == goal.revision
-        recorder.record(
-            EngineStarted(
-                version=__version__,
-                pid=os.getpid(),
-                host=platform.node(),
-                mode=options.settings.worker_mode.value,
-                workers=options.settings.max_concurrent_tasks,
-                project=str(options.project),
-                task_file=str(options.task_file),
-                fallbacks=tuple(options.fallbacks),
-                containment=self._chosen.containment.name,
-            )
-        )
-        if self._chosen.warning:
-            recorder.record(Notice(text=self._chosen.warning, level="warning"))
-        for note in (*options.notes, *goal.notes):
-            recorder.record(Notice(text=note))
-        if goal.revision != state.revision:
-            recorder.record(_goal_read(goal))
+        again = state.status is RunStatus.ACHIEVED and state.revision == goal.revision
+        self._say_started(goal)
         parts = self._parts = await wire(options, recorder, store, self._chosen.containment, self.wake)
+        vault = Vault(recorder, store, options.settings)
+        await vault.trim()
         status = RunStatus.RUNNING
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                for work in (parts.landing.run(), parts.delivering.run(), self._watch_goal()):
-                    group.create_task(work)
-                found = await recover(recorder, options.paths, parts.runtime, parts.supervisor, group)
-                if any(found.values()):
-                    text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
-                    recorder.record(Notice(text=f"workers found after the restart: {text}"))
-                for task in list(state.leaves()):
-                    parts.supervisor.settle_task(task.spec.id, recovered=True)
-                self._opening = group.create_task(self._open(again=again))
+                await self._begin(group, again=again)
                 status = await self._loop(group)
                 raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
         except* _Ended:
@@ -204,31 +214,74 @@ class Engine:
             failure = first
         finally:
             parts.supervisor.close()
-        await parts.supervisor.settle()
-        await parts.delivering.aclose()
+        await parts.aclose()
         if failure is not None:
+            await self._say_failed(failure)
             raise failure
         if status is self._stopping:  # only now does nothing more happen: this is the last word
             await recorder.record(RunEnded(status=status, reason="stopped by you"))
         if not any(task.live for task in state.leaves()):
-            await asyncio.to_thread(self._clear_scratch)
+            await asyncio.to_thread(scratch.clear, options.paths, state)
+        await vault.hold()
         return status
 
-    def _clear_scratch(self) -> None:
-        """Nobody works any more: folders made ahead, or left by an engine that was killed, are of no use.
+    def _say_started(self, goal: Goal) -> None:
+        """What is so at this start, and what the person should know about it."""
+        options, recorder = self._options, self.recorder
+        state = recorder.state
+        recorder.record(
+            EngineStarted(
+                version=__version__,
+                pid=os.getpid(),
+                host=platform.node(),
+                mode=options.settings.worker_mode.value,
+                workers=options.settings.max_concurrent_tasks,
+                project=str(options.project),
+                task_file=str(options.task_file),
+                fallbacks=tuple(options.fallbacks),
+                containment=self._chosen.containment.name,
+                caps=options.settings.caps(),
+            )
+        )
+        if self._chosen.warning:
+            recorder.record(Notice(text=self._chosen.warning, level="warning"))
+        if (placed := options.place.event()) is not None:
+            before_it = state.images.get(placed.image)
+            recorder.record(placed)
+            if placed.docker and before_it not in (None, placed.image_id):
+                self.tell(f"the image {placed.image} is another one than at the last start", level="warning")
+        for note in (*options.notes, *goal.notes):
+            recorder.record(Notice(text=note))
+        if goal.revision != state.revision:
+            recorder.record(_goal_read(goal))
 
-        Those of attempts that were cut off stay: their sessions go on in them.
-        """
-        paths, state = self._options.paths, self.recorder.state
-        kept: set[Path] = set()
-        for task in state.leaves():
-            if (last := cut_off(task)) is not None and task.status in (TaskStatus.PENDING, TaskStatus.KILLED):
-                kept |= {paths.workspace(task.spec.id, last.place), paths.home(task.spec.id, last.place)}
-        for folder in (paths.work, paths.homes):
-            for entry in folder.iterdir() if folder.is_dir() else ():
-                if entry not in kept:
-                    shutil.rmtree(entry, ignore_errors=True)
-        shutil.rmtree(paths.checks, ignore_errors=True)
+    async def _begin(self, group: asyncio.TaskGroup, *, again: bool) -> None:
+        """What runs beside the loop, and what the engine before this one has left to do."""
+        parts, recorder = self.parts, self.recorder
+        for name, work in {
+            "landing": parts.landing.run,
+            "delivery": parts.delivering.run,
+            "spending": parts.spending.run,
+            "inquiries": parts.inquiries.run,
+            "guard": parts.guarding.run,
+            "the goal's watch": self._watch_goal,
+            "the disk's watch": parts.disk.run,
+        }.items():
+            group.create_task(supervised(name, work, self._warn), name=name)
+        found = await recover(recorder, self._options.paths, parts.runtime, parts.supervisor, group)
+        if any(found.values()):
+            text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
+            recorder.record(Notice(text=f"workers found after the restart: {text}"))
+        for task in list(recorder.state.leaves()):
+            parts.supervisor.settle_task(task.spec.id, recovered=True)
+        self._opening = group.create_task(self._open(again=again))
+        group.create_task(asyncio.to_thread(scratch.remove_aside, self._options.paths))
+
+    async def _say_failed(self, failure: BaseException) -> None:
+        """The run's last word, where it can still be written down."""
+        if not isinstance(failure, JournalError | OwnedError):
+            with contextlib.suppress(JournalError, OwnedError):
+                await self.recorder.record(RunEnded(status=RunStatus.FAILED, reason=one_line(str(failure), 300)))
 
     # ---- reacting
 
@@ -270,11 +323,18 @@ class Engine:
 
     async def _loop(self, group: asyncio.TaskGroup) -> RunStatus:
         """React until the run ends."""
+        breaks = Breaks("the engine's loop", self._warn)
         while True:
             self._woken.clear()
             if self._stopping is not None:
                 return self._stopping
-            ended = self._tick(group)
+            try:
+                ended = self._tick(group)
+            except AuraError:
+                raise
+            except Exception as error:
+                await asyncio.sleep(breaks.pause(error))
+                continue
             if ended is not None and await self._finish(*ended):
                 return ended[0]
             await self._sleep()
@@ -293,10 +353,11 @@ class Engine:
         now = self.recorder.clock.wall()
         if self._opening is not None and not self._opening.done():
             return None
-        if not self._draining:
+        if not self._draining and not parts.disk.held:
             for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
-                parts.supervisor.start(start, group)
-        soon = schedule.soon(state, settings.max_concurrent_tasks)
+                if parts.spending.may_start(state.tasks[start.task]):
+                    parts.supervisor.start(start, group)
+        soon = schedule.soon(state, 0 if parts.disk.held else settings.max_concurrent_tasks)
         parts.workspaces.ahead([i for i in soon if cut_off(state.tasks[i]) is None], group)
         parts.landing.release()
         quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
@@ -310,13 +371,18 @@ class Engine:
         if self._draining and not (state.busy or state.verifying or parts.landing.busy):
             self.interrupt()
             return None
+        if parts.disk.held:  # it goes on by itself when there is room again
+            return None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
         waits = schedule.waits(state, now) if state.ready else []
         held = any(state.tasks[task_id].paused_at for task_id in state.ready)  # by the person, who will let it go
+        held = held or bool(state.ready and state.no_room)
         stalls = quiet and not waits and not held and not state.paused
         if parts.planning.consider(group, quiet=stalls) or not quiet or state.paused or held:
             return None
-        if any(until is not None for until in waits):
+        if any(until is not None for until in waits) and not state.capped:
+            return None
+        if self._options.attended and state.open_questions():
             return None
         return how_it_ends(state)
 
@@ -362,7 +428,9 @@ class Engine:
             return False
         if state.revision != state.told_revision and self._stopping is None and state.planner_failure is None:
             return False
+        fault("run.ending")
         await self.recorder.record(RunEnded(status=status, reason=reason))
+        fault("run.ended")
         return True
 
 
@@ -370,10 +438,12 @@ class _Ended(Exception):
     """Leaves the task group."""
 
 
+def state_of(goal: Goal) -> RunState:
+    """The state of a run that has only just read its goal."""
+    state = RunState()
+    apply(state, _goal_read(goal), 0.0)
+    return state
+
+
 def _goal_read(goal: Goal) -> GoalRead:
     return GoalRead(revision=goal.revision, text=goal.text, prose=goal.prose, checks=goal.checks, prepare=goal.prepare)
-
-
-def _trouble(error: AuraError | None) -> None:
-    if error is not None:
-        log.error("journal: %s", error.line())

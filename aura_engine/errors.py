@@ -9,6 +9,7 @@ AuraError                 anything Aura reports in one line; carries the cure an
 ├── JournalError          the journal cannot be read or written
 │   └── DiskFull          for now: the disk that holds it is full
 ├── GitError              a git call of the engine's failed
+├── NeedsPerson           a person has to decide or to mend something first (exit 5)
 ├── RuntimeFault          a worker could not be started or watched: the machinery's fault, not the work's
 └── ProviderError         a model call failed; `kind` says how
 """
@@ -50,6 +51,12 @@ class ConfigError(UsageError):
 
 class MissingProgram(UsageError):
     """A program that Aura needs is missing or too old."""
+
+
+class NeedsPerson(AuraError):
+    """A person has to decide, or to mend something, first."""
+
+    exit_status = 5
 
 
 class OwnedError(AuraError):

@@ -8,6 +8,7 @@ from aura_engine.core.ending import checked, goal_proven
 from aura_engine.core.events import CheckRan, GoalChecked
 from aura_engine.core.model import Phase, Verdict
 from aura_engine.errors import RuntimeFault
+from aura_engine.faults import fault
 from aura_engine.landing import Landing
 from aura_engine.planner.context import receipt_text
 from aura_engine.ratchet import short
@@ -61,6 +62,7 @@ class GoalChecks:
             await self._see_red()
         if state.plan != plan:
             return  # there may be other checks by now: whoever needs the answer asks again
+        fault("goal.checked")
         await self._recorder.record(GoalChecked(tree=tree, revision=revision, red=(*red, *state.broken)))
 
     async def _see_red(self) -> None:

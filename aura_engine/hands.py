@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from aura_engine.config import roles
+from aura_engine.config.machine_settings import DockerNetwork
 from aura_engine.config.settings import Settings
 from aura_engine.core.model import Role
 from aura_engine.core.state import Attempt
@@ -60,15 +61,7 @@ def hire(settings: Settings, environ: Mapping[str, str], *, own_codex: bool = Fa
 
     `own_codex`: Pro is the person's own configured Codex, whatever else is set for it.
     """
-    if own_codex and settings.workers_in_docker:
-        raise ConfigError(
-            "--workerpro-codex uses your own Codex, which no container has, but workers are set to run in Docker.",
-            cure="Give --no-docker too.",
-        )
-    if settings.workers_in_docker:
-        raise ConfigError(
-            "AURA_WORKERS_IN_DOCKER is on, but workers in Docker are not built yet.", cure="Give --no-docker."
-        )
+    refuse_own_codex(settings, own_codex=own_codex)
     first: dict[Role, Hand] = {}
     second: dict[Role, Hand] = {}
     notes: list[str] = []
@@ -83,6 +76,15 @@ def hire(settings: Settings, environ: Mapping[str, str], *, own_codex: bool = Fa
             second[role], _ = _hand(settings, other, environ)
             notes.append(f"While {role} is parked, {other.backend} {other.model} takes over.".replace("  ", " "))
     return Hired(first, second, tuple(notes))
+
+
+def refuse_own_codex(settings: Settings, *, own_codex: bool) -> None:
+    """ConfigError where the person's own Codex is asked for together with containers."""
+    if own_codex and settings.workers_in_docker:
+        raise ConfigError(
+            "--workerpro-codex uses your own Codex, which no container has, but workers are set to run in Docker.",
+            cure="Give --no-docker too.",
+        )
 
 
 def _own_codex(
@@ -129,7 +131,35 @@ def _hand(settings: Settings, chosen: roles.RoleSettings, environ: Mapping[str, 
         max_output_tokens=settings.qwencode_max_output_tokens,
     )
     notes = [chosen.note] if chosen.note else []
+    if settings.workers_in_docker:
+        return Hand(chosen.role, backend, _in_docker(settings, backend, wanted, environ, notes)), notes
     if not wanted.api_key and (login := backend.login(environ)) is not None:
         wanted = replace(wanted, login=login)
         notes.append(f"{chosen.role.capitalize()} ({chosen.backend}) has no key: it uses {login.words}.")
     return Hand(chosen.role, backend, find_program(backend, wanted, environ)), notes
+
+
+def _in_docker(
+    settings: Settings, backend: Backend, wanted: RoleSettings, environ: Mapping[str, str], notes: list[str]
+) -> RoleSettings:
+    """What a role needs where its program is the image's: its name there, no file of the person's."""
+    if backend.name == "claude":
+        env = {
+            "ANTHROPIC_SMALL_FAST_MODEL": settings.docker_claude_small_model,
+            "CLAUDE_CODE_SUBAGENT_MODEL": settings.docker_claude_subagent_model,
+        }
+        wanted = replace(wanted, env={**wanted.env, **{name: value for name, value in env.items() if value}})
+    if settings.docker_network is DockerNetwork.NONE and not wanted.base_url:
+        if backend.name != "claude":
+            raise ConfigError(
+                f"AURA_DOCKER_NETWORK is none, but nobody said where the model of {wanted.backend} is.",
+                cure="Set AURA_PRO_BASE_URL and AURA_FLASH_BASE_URL, or AURA_DOCKER_NETWORK=bridge.",
+            )
+        wanted = replace(wanted, base_url="https://api.anthropic.com", protocol="anthropic")
+    if not wanted.api_key and (login := backend.login(environ)) is not None:
+        if login.files or settings.docker_network is DockerNetwork.NONE:
+            notes.append(f"{backend.name} has no key: {login.words} is not given to containers.")
+        else:
+            wanted = replace(wanted, login=login)
+            notes.append(f"{backend.name} has no key: it uses {login.words}.")
+    return wanted

@@ -14,6 +14,7 @@ from aura_engine.core.commands import Command
 from aura_engine.engine import Engine
 from aura_engine.errors import AuraError
 from aura_engine.sampling import Sampling
+from aura_engine.supervised import supervised
 from aura_engine.watching import Watch
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class Hosted:
         self._recorder = engine.recorder
         self.run = engine.options.paths.run
         self.task_file = engine.options.task_file
-        self.sampling = Sampling(self.run, self._watched)
+        self.sampling = Sampling(self.run, self._watched, engine.recorder.redactor)
 
     @property
     def last_seq(self) -> int:
@@ -62,7 +63,8 @@ class Hosted:
         """See Host: of what the last attempt that left something did, or of what is in its folder now."""
         if not self._engine.ready or task not in self._recorder.state.tasks:
             return ""
-        return await self._engine.parts.workspaces.patch(self._recorder.state.tasks[task])
+        patch = await self._engine.parts.workspaces.patch(self._recorder.state.tasks[task])
+        return await asyncio.to_thread(self._recorder.redactor, patch)
 
     def _watched(self) -> dict[str, Watch]:
         """By attempt."""
@@ -77,7 +79,8 @@ class Hosted:
 async def serving(engine: Engine, host: Hosted) -> AsyncGenerator[None]:
     """The engine can be reached through its socket meanwhile. Without one it runs all the same, and says so."""
     server = ControlServer(host)
-    sampling = asyncio.create_task(host.sampling.run(), name="sampling")
+    measuring = supervised("sampling", host.sampling.run, lambda text: engine.tell(text))
+    sampling = asyncio.create_task(measuring, name="sampling")
     try:
         try:
             await server.start()

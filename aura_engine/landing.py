@@ -16,7 +16,8 @@ from aura_engine.core.model import Check, Outcome, Phase, Receipt, TaskStatus, V
 from aura_engine.core.routing import backoff
 from aura_engine.core.state import RunState, Task
 from aura_engine.core.text import clean, one_line
-from aura_engine.errors import AuraError, JournalError, OwnedError, RuntimeFault
+from aura_engine.errors import JournalError, OwnedError, RuntimeFault
+from aura_engine.faults import fault
 from aura_engine.ratchet import Ratchet, short
 from aura_engine.recorder import Recorder
 from aura_engine.verify.frozen import decide
@@ -139,6 +140,7 @@ class Landing:
             ready = await self._merged(wanted)
             if not ready:
                 return
+            fault("landing.merged")
             async with self._verifier.room(ready[-1].tree) as room:
                 red = await self._verify(ready, room)
             if red and len(ready) > 1:
@@ -147,8 +149,8 @@ class Landing:
                 await self._land(ready[half:])
         except (JournalError, OwnedError):
             raise
-        except (AuraError, OSError) as error:
-            log.warning("landing %s: %s", [c.name for c in wanted], error)
+        except Exception as error:  # a defect too: the candidates must not be lost with it
+            log.warning("landing %s", [c.name for c in wanted], exc_info=error)
             left = [c for c in wanted if self._is_wanted(c) and c.task not in self._held]
             if len(left) > 1:  # whose check it is will show when each is tried alone
                 for candidate in left:
@@ -327,9 +329,11 @@ class Landing:
             await self._land(batch)  # one was dropped meanwhile, and the tree holds its work: without it, then
             return
         titles = [f"{c.task} {state.tasks[c.task].spec.title}" for c in batch]
+        fault("landing.checked")
         commit = state.head
         if tree != state.head_tree:
             commit = await self._store.commit(tree, [state.head], "\n".join(titles))
+        fault("landing.committed")
         events: list[Landed] = []
         for candidate in batch:
             proof = self._proof(candidate)
@@ -347,6 +351,7 @@ class Landing:
                 )
             )
         await self._recorder.record(*events)
+        fault("landing.landed")
         for candidate in batch:
             self.remember(state.tasks[candidate.task], candidate.after)
 

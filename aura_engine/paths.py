@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aura_engine.clock import iso
 from aura_engine.errors import AuraError, UsageError
+from aura_engine.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 PRIVATE = 0o700
 _TASK_ID = re.compile(r"[A-Z]+[0-9]*(\.[0-9]+)*")
 _LOCK_LIMIT = 2.0
+TEMPORARY = r"\..*\.[0-9]+-[0-9a-f]{8}|.*\.part"
+"""Names of files that are not whole yet: those of `atomic_write`, and backups."""
 
 
 def data_dir(project: Path, override: str | Path | None = None) -> Path:
@@ -44,6 +47,11 @@ def index_path(data: Path) -> Path:
     return data / "task_index.json"
 
 
+def vault_dir(data: Path) -> Path:
+    """Where runs lie that were begun afresh: each in a folder of its own."""
+    return data / "vault"
+
+
 def state_home(environ: Mapping[str, str] | None = None) -> Path:
     """Where workspaces live: `$XDG_STATE_HOME/aura`, else `~/.local/state/aura`."""
     environ = os.environ if environ is None else environ
@@ -51,6 +59,12 @@ def state_home(environ: Mapping[str, str] | None = None) -> Path:
     # The XDG rule: a relative path there is to be ignored.
     root = Path(base) if base.startswith("/") else Path(environ.get("HOME") or Path.home()) / ".local" / "state"
     return root / "aura"
+
+
+def scratch_of(data: Path, run: Path, environ: Mapping[str, str] | None = None) -> Path:
+    """Where the workspaces of the run in the folder `run` of `data` live."""
+    # The data folder counts too: one goal run into two data folders must not share workspaces.
+    return state_home(environ) / f"{run.name}-{_hex(data.resolve())}"
 
 
 class RunPaths:
@@ -64,11 +78,16 @@ class RunPaths:
         self.lock = run / "lock"
         """Held by the engine that owns the run."""
         self.log = run / "engine.log"
+        self.report = run / "report.html"
+        """The final report, and beside it `report.md`."""
         self.state = run / "state"
         """The projections: for people, made anew from the journal."""
         self.progress = self.state / "progress.md"
         self.decision_log = self.state / "decision_log.json"
         self.current_prompt = self.state / "current_prompt.md"
+        self.prompts = self.state / "prompts"
+        self.stalled = self.state / "stalled.json"
+        """There while the engine's loop is blocked."""
         self.attempts = run / "attempts"
         self.memory = run / "memory"
         self.lessons = self.memory / "MEMORY.md"
@@ -85,6 +104,8 @@ class RunPaths:
         """Workspaces of attempts: outside the project, so that a worker's tools cannot climb into it."""
         self.checks = scratch / "checks"
         """Clean checkouts in which checks run."""
+        self.kept = scratch / "kept"
+        """Workspaces that no snapshot could be taken of."""
         self.homes = scratch / "homes"
         """Empty HOME folders of workers and checks."""
 
@@ -92,12 +113,15 @@ class RunPaths:
     def of(cls, data: Path, task_file: Path, environ: Mapping[str, str] | None = None) -> RunPaths:
         """The paths for `task_file` with its data in `data`; creates nothing."""
         run = run_dir(data, task_file)
-        # The data folder counts too: one goal run into two data folders must not share workspaces.
-        return cls(run, state_home(environ) / f"{run.name}-{_hex(data.resolve())}")
+        return cls(run, scratch_of(data, run, environ))
 
     def attempt(self, task: str, number: int) -> Path:
         """Records of one attempt: prompt, output, exit, result. ValueError for an id that Aura did not mint."""
         return self.attempts / _task_id(task) / str(number)
+
+    def prompt(self, call: int) -> Path:
+        """What the planner was asked in that call."""
+        return self.prompts / f"{call}.md"
 
     def workspace(self, task: str, number: int) -> Path:
         """Where one attempt works. ValueError for an id that Aura did not mint."""
@@ -121,7 +145,7 @@ class RunPaths:
         new = not data.exists()
         own = (self.state, self.attempts, self.reviews, self.summaries, self.artifacts)
         for folder in (*own, self.work, self.checks, self.homes):
-            _private_dir(folder)
+            private_dir(folder)
         if new and data.parent == project.absolute():
             # Without it every `git add -A` of the person would take the journal along.
             atomic_write(data / ".gitignore", "*\n", durable=False)
@@ -176,6 +200,7 @@ def atomic_write(path: Path, content: str | bytes, *, durable: bool = True) -> N
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        fault("file.write")
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -202,7 +227,7 @@ def _sync_dir(folder: Path) -> None:
         os.close(handle)
 
 
-def _private_dir(folder: Path) -> None:
+def private_dir(folder: Path) -> None:
     """Make `folder` and what is missing above it, each 0700 (`mkdir(parents=True)` would leave parents open)."""
     missing: list[Path] = []
     above = folder

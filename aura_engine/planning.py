@@ -7,30 +7,60 @@ answered is not asked about twice. Several that stand at once are one question.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aura_engine.core.ending import all_landed, checked, goal_proven
-from aura_engine.core.events import GoalDeclared, PlannerAsked, PlannerFailed, PlannerReplied, QuestionAsked
-from aura_engine.core.model import TaskStatus, Usage
+from aura_engine.core.events import (
+    GoalDeclared,
+    PlanChanged,
+    PlannerAsked,
+    PlannerFailed,
+    PlannerReplied,
+    QuestionAsked,
+)
+from aura_engine.core.events_planner import Reviewed
+from aura_engine.core.model import TaskStatus
 from aura_engine.core.plan import id_key
 from aura_engine.core.routing import backoff
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.errors import AuraError, GitError, ProviderError, RuntimeFault
+from aura_engine.errors import AuraError, JournalError, OwnedError, ProviderError
+from aura_engine.faults import fault
 from aura_engine.planner import context, tools
 from aura_engine.planner.context import Trigger
 from aura_engine.planner.draft import Draft, Rules
 from aura_engine.planner.providers.base import ChatRequest, Provider, Text, Turn
 from aura_engine.planner.session import Hands, PlannerGaveUp, Talk, converse, permanent
+from aura_engine.planner.web import Web
+from aura_engine.planner.written import WrittenPlan
 from aura_engine.recorder import Recorder
+from aura_engine.remembering import Memory
+from aura_engine.spending import OverCap
 
+log = logging.getLogger(__name__)
+
+PLAN_NAMED = 20
+"""Tasks of a plan that its question to the person names."""
 SETTLE = 0.1
 """Seconds to let triggers that come together become one call."""
 
 
-def triggers(state: RunState, *, quiet: bool) -> list[str]:
-    """What the planner has to be asked about now. `quiet`: nothing runs, lands, waits for a time or can start."""
+def review_due(state: RunState, every: float, now: float) -> str:
+    """The trigger of a review: after so many seconds of work, half as many without a landing; "" when none is due."""
+    if not every or not state.told_revision:
+        return ""
+    work = state.worked(now)
+    since, stale = work - state.reviewed_at, work - max(state.reviewed_at, state.landed_at)
+    return f"review:{state.reviews + 1}" if since >= every or stale >= every / 2 else ""
+
+
+def triggers(state: RunState, *, quiet: bool, review: str = "") -> list[str]:
+    """What the planner has to be asked about now. `quiet`: nothing runs, lands, waits for a time or can start.
+
+    `review` is the trigger of a review that is due.
+    """
     found: list[str] = []
     if not state.revision:
         return found
@@ -43,7 +73,8 @@ def triggers(state: RunState, *, quiet: bool) -> list[str]:
     held = sorted((task_id for task_id in state.verifying if state.tasks[task_id].probe_asked), key=id_key)
     found += [f"unproven:{task_id}#{len(state.tasks[task_id].attempts)}" for task_id in held]
     found += [f"broken:{label}@{tree[:12]}" for label, (tree, _) in state.broken.items()]
-    found += [f"question:{q.id}" for q in state.questions.values() if q.answer is not None]
+    found += [f"question:{q.id}" for q in state.questions.values() if q.answer is not None and not q.approved]
+    found += [review] if review else []
     # What the planner was told of the goal is in `told_revision`: an edit back and forth is two edits.
     found = [key for key in found if key.startswith("goal_") or key not in state.answered]
     if not found and quiet and state.told_revision:
@@ -83,12 +114,20 @@ class Asking:
     goal_diff: Callable[[str, str], str]
     check_goal: Callable[[], Awaitable[str]]
     """Runs all goal checks on the head; "" when all are green, else the red receipts as text."""
-    keep_prompt: Callable[[str], None]
+    keep_prompt: Callable[[int, str], None]
+    """Of a call."""
     notes: Callable[[], str]
     """What the person changed in the folder since the last call, in words."""
-    priced: Callable[[Usage], Usage]
-    """Usage with its cost."""
+    memory: Memory
+    web: Web | None
+    """None: the planner sees nothing of the web."""
     system: str
+    approve: bool = False
+    """A plan for a goal waits for the person before it starts."""
+    written: WrittenPlan | None = None
+    """Takes the place of the planner's first plan."""
+    review_every: float = 0.0
+    """Seconds of work; 0: never."""
     max_tokens: int = 4096
     timeout: float = 300.0
     max_rounds: int = 20
@@ -118,10 +157,10 @@ class Planning:
         state = self._recorder.state
         if self.busy:
             return True
-        keys = triggers(state, quiet=quiet)
+        keys = self._triggers(quiet=quiet)
         asked = any(not question.task for question in state.open_questions())
-        if not keys or (asked and not any(key.startswith("goal_") for key in keys)):
-            return False  # nothing to ask, or its own question waits for the person
+        if state.capped or not keys or (asked and not any(key.startswith("goal_") for key in keys)):
+            return False  # nothing to ask or to pay it with, or its own question waits for the person
         failure = state.planner_failure
         if failure and (failure[2] is None or failure[2] > self._recorder.clock.wall()):
             return failure[2] is not None
@@ -131,26 +170,29 @@ class Planning:
     async def _ask(self, *, quiet: bool) -> None:
         await asyncio.sleep(SETTLE)
         state = self._recorder.state
-        keys = triggers(state, quiet=quiet)
-        if not keys:
+        await self._asking.memory.refresh()
+        keys = self._triggers(quiet=quiet)
+        if not keys or self._goes_by_the_book(keys):
             self._wake()
             return
         call = state.calls + 1
         revision, told = state.revision, state.told_text
         await self._recorder.record(PlannerAsked(call=call, triggers=tuple(keys), revision=revision))
+        fault("planner.asked")
         changed = any(key.startswith("goal_changed") for key in keys)
         new_goal = state.brief is None
         listing = await self._asking.listing() if state.brief is None else ""
         message = context.situation(
             state,
-            [_trigger(state, key) for key in keys],
+            [self._trigger(key) for key in keys],
             listing=listing,
             diff=self._asking.goal_diff(told, state.goal_text) if changed else "",
             more=self._asking.notes(),
         )
         system = (self._asking.system, context.goal_text(state))
-        self._asking.keep_prompt("\n\n---\n\n".join([*system, message]))
-        draft, talk = Draft(state, self._asking.rules), Talk()
+        self._asking.keep_prompt(call, "\n\n---\n\n".join([*system, message]))
+        review = any(key.startswith("review:") for key in keys)
+        draft, talk = Draft(state, self._asking.rules, review_due=review), Talk()
         request = ChatRequest(
             system=system,
             messages=(Turn("user", (Text(message),)),),
@@ -168,17 +210,48 @@ class Planning:
                 new_goal=new_goal,
                 max_rounds=self._asking.max_rounds,
             )
+            fault("planner.replied")
             self._apply(draft, talk, call, keys)
-        except (ProviderError, PlannerGaveUp, GitError, RuntimeFault, OSError) as error:
+            await self._keep(draft, talk, call)
+            fault("planner.applied")
+        except (JournalError, OwnedError):
+            raise
+        except Exception as error:  # one reply that nobody foresaw must not end the engine
+            if not isinstance(error, AuraError | PlannerGaveUp | OSError):
+                log.exception("the planner's conversation broke")
             self._failed(error, talk, call)
         self._wake()
+
+    def _triggers(self, *, quiet: bool) -> list[str]:
+        state = self._recorder.state
+        due = review_due(state, self._asking.review_every, self._recorder.clock.wall())
+        return triggers(state, quiet=quiet, review=due)
+
+    def _trigger(self, key: str) -> Trigger:
+        state = self._recorder.state
+        if key.startswith("review:"):
+            return Trigger("review", (), context.figures(state, self._recorder.clock.wall()))
+        return _trigger(state, key)
+
+    async def _keep(self, draft: Draft, talk: Talk, call: int) -> None:
+        """What the planner remembers and what its review found; one that was not put down is what it said."""
+        if draft.review_due:
+            found = draft.review or tools.WriteReview(report=talk.said[:20_000] or "The planner had nothing to say.")
+            work = self._recorder.state.worked(self._recorder.clock.wall())
+            self._recorder.record(Reviewed(call=call, report=found.report, advice=found.advice, work=work))
+            await self._asking.memory.keep_review(found.report, found.advice)
+        if draft.lessons or draft.memory is not None:
+            await self._asking.memory.keep()
 
     def _apply(self, draft: Draft, talk: Talk, call: int, keys: list[str]) -> None:
         """Journal the plan and the reply together; what was true when it was drawn up may have changed meanwhile."""
         state = self._recorder.state
         reason = one_line(talk.said, 300) or ", ".join(key.partition(":")[0] for key in keys)
         told = any(key.startswith("goal_") for key in keys)
+        rejected = any(self._is_about_plan(key) for key in keys)
         event = draft.event(reason, call, told=told)
+        if event is None and rejected:
+            self._recorder.record(self._question("May the plan start as it was? The planner changes nothing."))
         if event is not None:
             late = {i for i in event.archive if state.tasks[i].status is TaskStatus.COMPLETED}
             event = event.model_copy(
@@ -187,11 +260,37 @@ class Planning:
                     "change": tuple(c for c in event.change if state.tasks[c.id].status is not TaskStatus.COMPLETED),
                 }
             )
-            self._recorder.record(event)
+            self._record_plan(event, told=told or rejected)
         summary = ", ".join(dict.fromkeys(talk.calls)) or one_line(talk.said, 200)
-        self._recorder.record(
-            PlannerReplied(call=call, requests=talk.requests, usage=self._asking.priced(talk.usage), summary=summary)
-        )
+        self._recorder.record(PlannerReplied(call=call, requests=talk.requests, usage=talk.usage, summary=summary))
+
+    def _is_about_plan(self, key: str) -> bool:
+        kind, _, what = key.partition(":")
+        question = self._recorder.state.questions.get(what)
+        return kind == "question" and question is not None and question.about == "plan"
+
+    def _record_plan(self, event: PlanChanged, *, told: bool) -> None:
+        """With the question whether it may start first, where the person wants to be asked: nothing starts between."""
+        if told and self._asking.approve and (event.add or event.change or event.archive):
+            self._recorder.record(self._question(_plan_in_words(event)), event)
+        else:
+            self._recorder.record(event)
+
+    def _question(self, text: str) -> QuestionAsked:
+        number = len(self._recorder.state.questions) + 1
+        return QuestionAsked(id=f"q{number}", question=text, options=("approve", "reject"), about="plan")
+
+    def _goes_by_the_book(self, keys: list[str]) -> bool:
+        """What a plan that the person wrote needs no planner for: to be taken over, and to be done when all is."""
+        state, written = self._recorder.state, self._asking.written
+        if written is not None and not state.told_revision and keys[0].startswith("goal_new:"):
+            event = written.drawn(state, self._asking.rules)
+            self._recorder.record(event)
+            return True
+        if state.plan_written and len(keys) == 1 and keys[0].startswith("all_landed:"):
+            self._recorder.record(GoalDeclared(revision=state.revision, summary="Every task of your plan has landed."))
+            return True
+        return False
 
     def _failed(self, error: Exception, talk: Talk, call: int) -> None:
         state = self._recorder.state
@@ -202,6 +301,8 @@ class Planning:
             if not permanent(error):
                 wait = max(1.0, error.retry_after or backoff(state.planner_failures + 1))
                 retry_at = self._recorder.clock.wall() + wait
+        elif isinstance(error, OverCap):
+            kind = "budget"
         elif state.planner_failures < 1:
             retry_at = self._recorder.clock.wall() + 1.0  # one fresh conversation before a person is asked
         text = error.line() if isinstance(error, AuraError) else str(error)
@@ -211,7 +312,7 @@ class Planning:
                 failure=kind,
                 message=one_line(text, 500),
                 requests=talk.requests,
-                usage=self._asking.priced(talk.usage),
+                usage=talk.usage,
                 retry_at=retry_at,
             )
         )
@@ -245,7 +346,35 @@ class Planning:
             await recorder.record(question)
             return f"asked as {question.id}; you are told when the person has answered"
 
-        return Hands(self._asking.read_file, self._asking.list_folder, declare, ask_person)
+        web = self._asking.web
+
+        async def fetch(url: str) -> str:
+            assert web is not None
+            page = await web.fetch(url)
+            return f"{one_line(page.url, 300)}\n{context.data(page.text)}{' (cut)' if page.cut else ''}"
+
+        async def search(query: str) -> str:
+            assert web is not None
+            return context.data(await web.search(query))
+
+        return Hands(
+            self._asking.read_file,
+            self._asking.list_folder,
+            declare,
+            ask_person,
+            web_fetch=fetch if web else None,
+            web_search=search if web and web.can_search else None,
+        )
+
+
+def _plan_in_words(event: PlanChanged) -> str:
+    leaves = [spec for spec in event.add if not spec.group]
+    parts = [f"{len(leaves)} new task{'s' if len(leaves) > 1 else ''}"] if leaves else []
+    parts += [f"{len(event.change)} changed"] if event.change else []
+    parts += [f"{len(event.archive)} dropped"] if event.archive else []
+    named = "; ".join(f"{spec.id} {spec.title}" for spec in leaves[:PLAN_NAMED])
+    more = f"; and {len(leaves) - PLAN_NAMED} more" if len(leaves) > PLAN_NAMED else ""
+    return one_line(f"May this plan start? {', '.join(parts)}: {named}{more}", 2000)
 
 
 _DONE, _GONE = TaskStatus.COMPLETED, TaskStatus.ARCHIVED

@@ -18,8 +18,7 @@ from pathlib import Path
 
 from aura_engine.core.model import Prepare
 from aura_engine.errors import RuntimeFault
-from aura_engine.runtimes.containment import NONE, Containment
-from aura_engine.verify.process import run_command
+from aura_engine.verify.runner import Command, Runner, run_here
 from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.files import fingerprint
 from aura_engine.workspace.store import GitStore
@@ -42,15 +41,21 @@ class Preparation:
         project: Path,
         env: Mapping[str, str],
         wanted: Callable[[], Prepare | None],
-        containment: Containment | None = None,
+        runner: Runner = run_here,
+        *,
+        walled: bool = False,
+        place: str = "",
     ) -> None:
+        """`walled`: what is shared can be shown read-only. `place`: where programs run, as what is prepared in one
+        is of no use in another."""
         self._store = store
         self._root = root
         self._project = project
         self._env = env
         self._wanted = wanted
-        self._containment = containment or Containment()
-        self._link_from = MAX_SHARED_COPY if self._containment.name == NONE else -1
+        self._runner = runner
+        self._place = place
+        self._link_from = -1 if walled else MAX_SHARED_COPY
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -108,7 +113,8 @@ class Preparation:
             for path in entries
             if any(path == wanted or path.startswith(wanted.rstrip("/") + "/") for wanted in prepare.from_)
         )
-        return hashlib.sha256(repr((prepare.run, prepare.makes, named)).encode()).hexdigest()[:20]
+        made_of = (prepare.run, prepare.makes, named, *filter(None, (self._place,)))
+        return hashlib.sha256(repr(made_of).encode()).hexdigest()[:20]
 
     async def _built(self, prepare: Prepare, tree: str) -> Path:
         key = await self._name(prepare, tree)
@@ -125,15 +131,15 @@ class Preparation:
         home = done.with_name(done.name + ".home")
         home.mkdir(parents=True, exist_ok=True)
         log.info("preparing: %s", prepare.run)
-        ran = await run_command(
-            self._containment.command(
-                ["/bin/sh", "-c", prepare.run or ":"], write=(done, home), temp=home, network=prepare.network
-            ),
+        command = Command(
+            ("/bin/sh", "-c", prepare.run or ":"),
             cwd=done,
             env={**self._env, "HOME": str(home), "TMPDIR": str(home)},
-            limit=prepare.timeout,
-            max_output=MAX_OUTPUT,
+            write=(done, home),
+            temp=home,
+            network=prepare.network,
         )
+        ran = await self._runner(command, limit=prepare.timeout, max_output=MAX_OUTPUT)
         await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
         if ran.code != 0:
             why = f"ran longer than {prepare.timeout:.0f} s" if ran.timed_out else f"ended with exit code {ran.code}"

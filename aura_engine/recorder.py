@@ -7,6 +7,7 @@ subscribers hear of it only when it is committed.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from aura_engine.clock import Clock
 from aura_engine.core.events import Event, decode, encode
 from aura_engine.core.fold import apply
+from aura_engine.core.redaction import Redactor
 from aura_engine.core.state import RunState
 from aura_engine.errors import JournalError
 from aura_engine.journal.store import Journal
@@ -33,9 +35,11 @@ Subscriber = Callable[[Committed], None]
 class Recorder:
     """The one way in which anything becomes true."""
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, redactor: Redactor | None = None) -> None:
         self.journal = journal
         self.clock = clock
+        self.redactor = redactor or Redactor()
+        """Takes secrets out of what is written."""
         self.state = RunState()
         self._subscribers: list[Subscriber] = []
 
@@ -58,12 +62,21 @@ class Recorder:
         """Fold the events now; the future resolves when the last of them is on the disk."""
         now = self.clock.wall()
         future: asyncio.Future[int] | None = None
-        for event in events:
+        for given in events:
+            event, payload = self._without_secrets(given)
             apply(self.state, event, now)
-            future = self.journal.append(event.kind, now, encode(event))
+            future = self.journal.append(event.kind, now, payload)
             future.add_done_callback(partial(self._committed, now, event))
         assert future is not None
         return future
+
+    def _without_secrets(self, event: Event) -> tuple[Event, str]:
+        """What is told and folded is what is written: a replay must give the same state."""
+        payload = encode(event)
+        if not self.redactor.touches(payload):
+            return event, payload
+        payload = json.dumps(self.redactor.value(json.loads(payload)), ensure_ascii=False, separators=(",", ":"))
+        return decode(event.kind, payload), payload
 
     def _committed(self, time: float, event: Event, future: asyncio.Future[int]) -> None:
         if future.cancelled() or future.exception() is not None:

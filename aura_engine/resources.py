@@ -14,3 +14,8 @@ def docker_scripts() -> Traversable:
 def themes() -> Traversable:
     """The folder of the themes that Aura brings, one TOML file each."""
     return files("aura_tui") / "themes"
+
+
+def report_style() -> str:
+    """The style sheet of the final report."""
+    return (files("aura_engine") / "report" / "report.css").read_text("utf-8")

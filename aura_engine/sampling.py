@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from aura_engine.control.link import Gpu, Live, Machine
+from aura_engine.core.redaction import Redactor
 from aura_engine.guard.gauges import Gpus, MachineMeter, WorkerGauge, WorkerMeter
 from aura_engine.watching import Watch
 
@@ -18,11 +19,15 @@ WANTED = 5.0
 
 
 class Sampling:
-    """`watched` gives the workers that run, by attempt; `disk` is the folder whose disk counts."""
+    """`watched` gives the workers that run, by attempt; `disk` is the folder whose disk counts.
 
-    def __init__(self, disk: Path, watched: Callable[[], Mapping[str, Watch]]) -> None:
+    What workers say goes through `redactor`.
+    """
+
+    def __init__(self, disk: Path, watched: Callable[[], Mapping[str, Watch]], redactor: Redactor) -> None:
         self._disk = disk
         self._watched = watched
+        self._redactor = redactor
         self._machine: Machine | None = None
         self._workers: dict[str, WorkerGauge] = {}
         self._meters: dict[str, WorkerMeter] = {}
@@ -43,7 +48,7 @@ class Sampling:
         for name, watch in self._watched().items():
             seen, used = watch.seen, self._workers.get(name)
             found[name] = Live(
-                step=watch.step,
+                step=self._redactor(watch.step),
                 tokens=seen.usage.tokens,
                 cost=seen.usage.cost,
                 turns=seen.turns,

@@ -7,7 +7,9 @@ import contextlib
 import logging
 import random
 import uuid
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from aura_engine.config.settings import Settings
 from aura_engine.core import routing
@@ -21,23 +23,29 @@ from aura_engine.core.events import (
     TaskDelayed,
     TaskSettled,
     WorkerEnded,
+    WorkspaceKept,
 )
-from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, TaskStatus, Usage
+from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, Signal, SignalKind, TaskStatus, Usage
 from aura_engine.core.routing import Step
 from aura_engine.core.schedule import Parked, Start
 from aura_engine.core.state import Attempt, Task
 from aura_engine.core.text import clean, one_line
 from aura_engine.errors import AuraError, JournalError, OwnedError
+from aura_engine.faults import fault
+from aura_engine.guarding import gpu_env, limits_told
 from aura_engine.hands import Hand, Hands
 from aura_engine.landing import Candidate, Landing
-from aura_engine.paths import RunPaths, atomic_write
+from aura_engine.paths import RunPaths, atomic_write, private_dir
 from aura_engine.recorder import Recorder
-from aura_engine.runtimes.local import LocalRuntime, LocalWorker
+from aura_engine.runtimes.base import Runtime, Worker
+from aura_engine.spending import Spending
 from aura_engine.verify import inside
 from aura_engine.verify.leak import redact, secrets_of
 from aura_engine.watching import Watch, from_outside, read_to_end
-from aura_engine.workers.base import Job
+from aura_engine.workers.base import Job, Seen
 from aura_engine.workers.prompt import resume_prompt, worker_prompt
+from aura_engine.workers.scrub import scrub
+from aura_engine.workers.tail import Tail
 from aura_engine.workspace.store import GitStore
 from aura_engine.workspaces import Workspace, Workspaces
 
@@ -59,7 +67,7 @@ CURES = {
 
 
 class Supervisor:
-    """Runs attempts. `wake` is called whenever a slot or a task became free."""
+    """Runs attempts. The engine is woken whenever a slot or a task became free."""
 
     def __init__(
         self,
@@ -67,10 +75,10 @@ class Supervisor:
         store: GitStore,
         paths: RunPaths,
         workspaces: Workspaces,
-        runtime: LocalRuntime,
+        runtime: Runtime,
         hands: Hands,
         settings: Settings,
-        wake: Callable[[], None],
+        spending: Spending,
     ) -> None:
         self._recorder = recorder
         self._store = store
@@ -79,7 +87,10 @@ class Supervisor:
         self._runtime = runtime
         self._hands = hands
         self._settings = settings
-        self._wake = wake
+        self._limits = limits_told(settings)
+        self._spending = spending
+        spending.halt = self.halt
+        self._wake = spending.wake
         self._watched: dict[str, Watch] = {}
         self._taken_over: dict[Role, Parked] = {}
         """What each role was parked for when its second worker was last said to take over."""
@@ -111,7 +122,9 @@ class Supervisor:
         )
         if start.fallback:
             self._say_who_takes_over(start.role, hand)
+        fault("attempt.intending")
         committed = self._recorder.record(intent)
+        self._spending.opened(start.task, n, hand.settings.model)
         # Spares are started only once these workers run: they must not stand in their way.
         if self._spares_due is not None:
             self._spares_due.cancel()
@@ -147,15 +160,22 @@ class Supervisor:
             elif workspace is None:
                 workspace = await self._workspaces.make(intent.task, intent.n, intent.base)
             await committed
+            fault("attempt.intended")
             if self._recorder.state.tasks[intent.task].unwanted:
                 self.end(_ended(intent.task, intent.n, Outcome.INTERRUPTED, "stopped before it began"))
                 return
             worker = await self._launch(intent, workspace)
-        except (AuraError, OSError) as error:
-            text = error.line() if isinstance(error, AuraError) else str(error)
+        except (JournalError, OwnedError):
+            raise
+        except Exception as error:
+            if not isinstance(error, AuraError | OSError):
+                log.exception("starting %s#%s", intent.task, intent.n)
+            text = error.line() if isinstance(error, AuraError) else str(error) or type(error).__name__
             self.end(_ended(intent.task, intent.n, Outcome.INFRASTRUCTURE, f"could not start: {text}"))
             return
+        fault("worker.launched")
         await self._recorder.record(AttemptStarted(task=intent.task, n=intent.n, process=worker.record))
+        fault("attempt.started")
         await self.watch(intent.task, intent.n, worker)
 
     async def _as_it_was(self, intent: AttemptStarting) -> Workspace:
@@ -166,7 +186,7 @@ class Supervisor:
             inside.remove(folder, path)
         return Workspace(folder, intent.base, carried=True)
 
-    async def _launch(self, intent: AttemptStarting, workspace: Workspace) -> LocalWorker:
+    async def _launch(self, intent: AttemptStarting, workspace: Workspace) -> Worker:
         state = self._recorder.state
         task = state.tasks[intent.task]
         attempt = task.attempts[intent.n - 1]
@@ -179,17 +199,22 @@ class Supervisor:
                 budget=self._settings.task_budget,
                 carried=workspace.carried,
                 conflicts=workspace.conflicts,
+                limits=self._limits,
             )
-        prompt = prompt.encode("utf-8", "replace").decode()  # names of files need not be UTF-8
+        prompt = self._recorder.redactor(prompt.encode("utf-8", "replace").decode())  # file names need not be UTF-8
         hidden = self._workspaces.hidden()
         if hidden:
             receipts = [receipt for task in state.leaves() for receipt in task.receipts.values() if receipt.hidden]
             prompt = redact(prompt, secrets_of(hidden, [*receipts, *state.goal_receipts.values()]))
         hand, job = self._job(intent.task, attempt, prompt)
+        address, key = await self._runtime.way(job.folder, job.settings.base_url, job.settings.api_key)
+        job = replace(job, settings=replace(job.settings, base_url=address, api_key=key))
         for path in (job.folder, job.home):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (job.folder / "prompt.md").write_text(prompt, encoding="utf-8")
-        return await self._runtime.start(hand.backend.launch(job), job.folder, f"{intent.task}-{intent.n}")
+            private_dir(path)
+        atomic_write(job.folder / "prompt.md", prompt, durable=False)
+        launch = hand.backend.launch(job)
+        launch = launch.model_copy(update={"env": {**gpu_env(self._settings), **launch.env}})
+        return await self._runtime.start(launch, job.folder, f"{intent.task}-{intent.n}")
 
     def _job(self, task_id: str, attempt: Attempt, prompt: str | None = None) -> tuple[Hand, Job]:
         """An attempt as its backend needs to know it; the prompt of one that was started before is read back."""
@@ -227,14 +252,25 @@ class Supervisor:
 
     # ---- watching
 
-    async def watch(self, task_id: str, n: int, worker: LocalWorker, *, adopted: bool = False) -> None:
+    async def watch(self, task_id: str, n: int, worker: Worker, *, adopted: bool = False) -> None:
         """From the worker's start (or adoption) to the end of its attempt."""
         task = self._recorder.state.tasks[task_id]
         attempt = task.attempts[n - 1]
         hand, job = self._job(task_id, attempt)
+        if adopted:
+            await self._runtime.way(job.folder, job.settings.base_url, job.settings.api_key)
         until = task.paused_at or self._recorder.clock.wall()
         ran = max(0.0, until - attempt.started - attempt.idle)
-        watch = self._watched[task_id] = Watch(worker, hand, job, ran=ran, adopted=adopted, later=self._later)
+        self._spending.opened(task_id, n, hand.settings.model)
+
+        def used(seen: Seen, whole: bool) -> None:
+            (self._spending.check if whole else self._spending.told)(task_id, n, seen)
+
+        def keep(why: str) -> Coroutine[None, None, None]:
+            return self.keep(task_id, n, why)
+
+        watch = Watch(worker, hand, job, ran=ran, adopted=adopted, later=self._later, used=used, keep=keep)
+        self._watched[task_id] = watch
         if task.unwanted:
             watch.stop(EndKind.KILLED, "stopped by you")
         elif task.paused_at:
@@ -267,9 +303,33 @@ class Supervisor:
         await self._worker_ended(task_id, n, ending, record)
 
     async def _worker_ended(self, task_id: str, n: int, ending: Ending, record: ExitRecord) -> None:
-        self._recorder.record(WorkerEnded(task=task_id, n=n, ending=ending, exit=record))
+        fault("worker.ended")
+        exact = self._runtime.counted(self._paths.attempt(task_id, n))
+        if exact is not None and exact.tokens > ending.usage.tokens:
+            # Its model's own word; it is the smaller one where an engine that died had listened before this one.
+            usage = exact.model_copy(update={"cost": ending.usage.cost})
+            ending = ending.model_copy(update={"usage": usage})
+        charged = self._spending.closed(task_id, n, ending)
+        event = WorkerEnded(task=task_id, n=n, ending=ending, exit=record, charged=charged)
+        committed = self._recorder.record(event)
+        self._later(self._clear(self._paths.attempt(task_id, n), committed))
         self._wake()
+        fault("attempt.collecting")
         await self.collect(task_id, n)
+
+    async def _scrub(self, folder: Path) -> None:
+        """Take the secrets out of what the kernel wrote for a worker that has ended."""
+        for name in ("output.jsonl", "error.log", "input.jsonl"):
+            try:
+                if await asyncio.to_thread(scrub, folder / name, self._recorder.redactor):
+                    log.warning("%s held a secret, which was taken out", folder / name)
+            except OSError as error:
+                log.warning("secrets in %s: %s", folder / name, error)
+
+    async def _clear(self, folder: Path, committed: asyncio.Future[int]) -> None:
+        """Nothing outside the journal is needed any more to tell how the worker ended."""
+        await committed
+        await self._runtime.clear(folder)
 
     def stop(self, task_id: str, why: str) -> bool:
         """Stop a task's worker on somebody's word; False when none runs."""
@@ -277,6 +337,29 @@ class Supervisor:
         if watch is not None:
             watch.stop(EndKind.KILLED, why)
         return watch is not None
+
+    def halt(self, task_id: str, kind: EndKind, why: str) -> None:
+        """Stop a task's worker since it is over a cap or a limit."""
+        watch = self._watched.get(task_id)
+        if watch is not None:
+            watch.stop(kind, why)
+
+    async def count(self, task_id: str, n: int) -> None:
+        """What an attempt of an earlier engine has used so far, read from its output, counts before anything starts."""
+        hand, job = self._job(task_id, self._recorder.state.tasks[task_id].attempts[n - 1])
+        self._spending.opened(task_id, n, hand.settings.model)
+        seen = Seen()
+
+        def heard(signals: list[Signal]) -> None:
+            for said in signals:
+                seen.add(said)
+                if said.kind is SignalKind.USAGE:
+                    self._spending.told(task_id, n, seen)
+
+        try:
+            await Tail(job.folder / "output.jsonl", hand.backend.parser(job), heard).drain()
+        except Exception:  # its end will say what cannot be read
+            log.exception("counting %s#%s", task_id, n)
 
     def freeze(self, task_id: str) -> None:
         """Freeze a task's worker or let it go on, as the state has it; none need run."""
@@ -301,11 +384,15 @@ class Supervisor:
         task = self._recorder.state.tasks[task_id]
         attempt = task.attempts[n - 1]
         ending = attempt.ending or Ending(kind=EndKind.CRASHED)
+        self._later(self._scrub(self._paths.attempt(task_id, n)))
         try:
             snap = await self._workspaces.snapshot(task, attempt.place, attempt.base)
-        except (AuraError, OSError) as error:
+        except Exception as error:
+            log.warning("taking the work of %s#%s", task_id, n, exc_info=error)
+            await self._put_by(task_id, n)
             self.end(_ended(task_id, n, Outcome.INFRASTRUCTURE, f"its work could not be taken: {error}"))
             return
+        fault("attempt.snapshotted")
         if ending.claims:
             await asyncio.to_thread(
                 atomic_write, self._paths.attempt(task_id, n) / "result.md", clean(ending.claims) + "\n", durable=False
@@ -326,6 +413,26 @@ class Supervisor:
                 )
             )
 
+    async def keep(self, task_id: str, n: int, why: str) -> None:
+        """Snapshot a workspace before something that may lose what is in it. Never raises."""
+        task = self._recorder.state.tasks[task_id]
+        attempt = task.attempts[n - 1]
+        try:
+            snap = await self._workspaces.snapshot(task, attempt.place, attempt.base)
+            if snap.changed:
+                self._recorder.record(WorkspaceKept(task=task_id, n=n, snapshot=snap.commit, why=one_line(why)))
+        except (AuraError, OSError) as error:
+            log.warning("keeping the work of %s#%s: %s", task_id, n, error)
+
+    async def _put_by(self, task_id: str, n: int) -> None:
+        """Nothing a worker made is thrown away unseen: the folder itself is kept. Never raises."""
+        try:
+            place = await self._workspaces.put_by(task_id, self._recorder.state.tasks[task_id].attempts[n - 1].place)
+        except (AuraError, OSError) as error:
+            log.warning("the folder of %s#%s could not be put by: %s", task_id, n, error)
+            return
+        self._recorder.record(WorkspaceKept(task=task_id, n=n, folder=str(place), why="could not be taken"))
+
     def forget(self, task_id: str, n: int) -> None:
         """The attempt has its last event: its folder and home can go, unless its session is to go on in them."""
         task = self._recorder.state.tasks[task_id]
@@ -338,6 +445,7 @@ class Supervisor:
     async def _remove(self, task_id: str, place: int) -> None:
         """Take an attempt's folders away, once nothing of its worker is left that could write to them."""
         await self._swept(task_id, place)
+        fault("attempt.removing")
         await self._workspaces.remove(task_id, place)
 
     async def _swept(self, task_id: str, place: int) -> None:
@@ -352,9 +460,9 @@ class Supervisor:
         task.add_done_callback(self._background.discard)
 
     async def settle(self) -> None:
-        """Wait for what goes on in the background (at most 10 s)."""
+        """Wait for what goes on in the background (at most 5 s)."""
         if self._background:
-            await asyncio.wait(self._background, timeout=10.0)
+            await asyncio.wait(self._background, timeout=5.0)
         for sweep in self._sweeps.values():
             sweep.cancel()
 
@@ -364,6 +472,7 @@ class Supervisor:
         task = state.tasks[event.task]
         if task.live is None or task.live.n != event.n:
             return  # said already
+        self._spending.dropped(event.task, event.n)
         self._recorder.record(event)
         self.settle_task(event.task)
         self._wake()

@@ -37,15 +37,22 @@ class EngineThread:
     """Runs an engine on a thread with its own loop, reachable through its socket and through `link`.
 
     `play` runs it with what belongs to it, and has the engine's `on_open` call what it is given. `exit_status` makes
-    the process's of the run's, for the case that a view was abandoned.
+    the process's of the run's, for the case that a view was abandoned. `drains`:
+    SIGTERM has the engine end once what runs has landed; else its workers are left to the next start.
     """
 
     def __init__(
-        self, engine: Engine, play: Play | None = None, *, exit_status: Callable[[RunStatus], int] = lambda _: 1
+        self,
+        engine: Engine,
+        play: Play | None = None,
+        *,
+        exit_status: Callable[[RunStatus], int] = lambda _: 1,
+        drains: bool = False,
     ) -> None:
         self._engine = engine
         self._play = play or self._plainly
         self._exit_status = exit_status
+        self._drains = drains
         # No daemon: whatever becomes of the view, the interpreter waits for the engine.
         self._thread = threading.Thread(target=self._main, name="engine")
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -53,6 +60,8 @@ class EngineThread:
         self._opened = threading.Event()
         self._status: RunStatus | None = None
         self._error: BaseException | None = None
+        self._stopped = self._draining = False
+        """What was asked, also before there was a loop to ask on."""
         self._told = threading.Event()
         """The view was told to leave."""
         self._hung_up = False
@@ -77,10 +86,19 @@ class EngineThread:
 
     def stop(self) -> None:
         """Stop the engine now, from any thread; its workers go on. Harmless when it has ended."""
+        self._stopped = True
         loop = self._loop
         if loop is not None:
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(self._engine.interrupt)
+
+    def drain(self) -> None:
+        """Have the engine start nothing new and end once what runs has landed; from any thread."""
+        self._draining = True
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._engine.drain)
 
     def join(self) -> RunStatus:
         """Wait for the end: the status, or the run's error."""
@@ -113,6 +131,10 @@ class EngineThread:
 
     async def _run(self) -> RunStatus:
         self._loop = asyncio.get_running_loop()
+        if self._stopped:
+            self._engine.interrupt()
+        elif self._draining:
+            self._engine.drain()
         try:
             return await self._play(self._on_open)
         finally:
@@ -142,6 +164,10 @@ class EngineThread:
     @contextlib.contextmanager
     def _signals(self, leave: Callable[[], None]) -> Generator[None]:
         def stop(number: int, frame: FrameType | None) -> None:
+            drains = number == signal.SIGTERM and self._drains
+            if drains and not self._draining:  # whoever asks again is in a hurry
+                self.drain()
+                return
             self.stop()
             leave()
             self._told.set()

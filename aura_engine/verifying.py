@@ -20,7 +20,8 @@ from aura_engine.verify.frozen import frozen_hash
 from aura_engine.verify.judge import Judge
 from aura_engine.verify.manifests import is_manifest
 from aura_engine.verify.patterns import is_deciding
-from aura_engine.verify.run import Bench, Wall, no_wall, run_check
+from aura_engine.verify.run import Bench, run_check
+from aura_engine.verify.runner import Runner, run_here
 from aura_engine.workspace.store import GitStore
 
 CACHED = 4096
@@ -54,14 +55,14 @@ class Verifier:
         *,
         env: Mapping[str, str],
         judge: Judge | None,
-        wall: Wall = no_wall,
+        runner: Runner = run_here,
     ) -> None:
         self._store = store
         self._root = folder
         self._preparation = preparation
         scratch = folder / "scratch"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._bench = Bench(scratch=scratch, env=env, judge=judge, wall=wall)
+        self._bench = Bench(scratch=scratch, env=env, judge=judge, runner=runner)
         self._numbers = itertools.count(1)
         self._checkouts = Checkouts(store, preparation, kept=KEPT)
         self._frozen = ("", "")

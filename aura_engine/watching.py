@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import time
 from collections.abc import Callable, Coroutine
 
+from aura_engine.clock import steady
 from aura_engine.core.duration import format_duration
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Signal, SignalKind
 from aura_engine.errors import RuntimeFault
@@ -18,7 +18,7 @@ from aura_engine.guard.processes import Tree
 from aura_engine.guard.pulse import Pulse
 from aura_engine.hands import Hand
 from aura_engine.paths import tail_of
-from aura_engine.runtimes.local import LocalWorker
+from aura_engine.runtimes.base import Worker
 from aura_engine.workers.base import GRACE, Job, Seen
 from aura_engine.workers.tail import Tail
 
@@ -26,6 +26,8 @@ LIMITS = Limits()
 """How long a worker may be silent, and what counts as a sign of life meanwhile."""
 STOP_PATIENCE = 30.0
 """Seconds after which a shim that was asked to stop its worker is taken for stuck and passed over."""
+KEEP_LIMIT = 3.0
+"""Seconds that taking its work may hold up the stop of a worker."""
 STEP = 400
 """Characters kept of the last thing that a worker did."""
 JOB_LOOK = 2.0
@@ -40,18 +42,21 @@ class Watch:
     """From a worker's start, or its adoption, to its end.
 
     `ran` is the time in seconds that it has worked already, `adopted` says that another engine started it; `later`
-    runs a coroutine in the background.
+    runs a coroutine in the background; `used` is called whenever it told its usage, with True after all it said.
+    `keep(why)` takes its work before it is stopped.
     """
 
     def __init__(
         self,
-        worker: LocalWorker,
+        worker: Worker,
         hand: Hand,
         job: Job,
         *,
         ran: float,
         adopted: bool = False,
         later: Callable[[Coroutine[None, None, object]], None],
+        used: Callable[[Seen, bool], None] = lambda seen, whole: None,
+        keep: Callable[[str], Coroutine[None, None, object]] | None = None,
     ) -> None:
         self.seen = Seen()
         self.step = ""
@@ -60,8 +65,10 @@ class Watch:
         self._hand = hand
         self._job = job
         self._later = later
+        self._used = used
+        self._keep = keep
         self._parser = hand.backend.parser(job)
-        self._started = time.monotonic() - ran
+        self._started = steady() - ran
         self._frozen_at: float | None = None
         self._is_frozen: bool | None = None if adopted else False
         """As it is, or None: the engine before may have died in the middle of a pause."""
@@ -84,6 +91,11 @@ class Watch:
         self._stopped_at = 0.0
         self._forced = False
         self._changed = asyncio.Event()
+
+    @property
+    def frozen(self) -> bool:
+        """Paused by the person."""
+        return self._frozen_at is not None
 
     @property
     def tree(self) -> Tree:
@@ -140,9 +152,11 @@ class Watch:
 
     def _heard(self, signals: list[Signal]) -> None:
         self._pulse.heard()
-        now = time.monotonic()
+        now = steady()
         for said in signals:
             self.seen.add(said)
+            if said.kind is SignalKind.USAGE:
+                self._used(self.seen, False)
             if said.kind is SignalKind.TOOL:
                 self.step = f"{said.tool} {said.text}".strip()[:STEP]
             elif said.kind is SignalKind.MESSAGE and said.text:
@@ -160,6 +174,7 @@ class Watch:
             self._result_at = None  # it has taken its last word back
         if self._loops.due:
             self._changed.set()
+        self._used(self.seen, True)
         if self.seen.turns > self._job.max_turns + 1:
             self.stop(EndKind.OUT_OF_TURNS, f"took more than {self._job.max_turns} turns")
 
@@ -182,7 +197,7 @@ class Watch:
 
     async def _check_limits(self) -> float:
         """Stop what is over a limit; seconds until the next look is due."""
-        now = time.monotonic()
+        now = steady()
         if self._why is not None:
             if now - self._stopped_at > STOP_PATIENCE and not self._forced:
                 self._forced = True
@@ -222,13 +237,23 @@ class Watch:
     def stop(self, why: EndKind, detail: str) -> None:
         """Walk its stop ladder; the first reason given stands."""
         if self._why is None:
-            self._why, self._detail, self._stopped_at = why, detail, time.monotonic()
-            self._worker.begin_stop()
+            self._why, self._detail, self._stopped_at = why, detail, steady()
+            if self._keep is None:
+                self._worker.begin_stop()
+            else:
+                self._later(self._stop_kept(self._keep(f"{why.value}: {detail}")))
             self._changed.set()
+
+    async def _stop_kept(self, keeping: Coroutine[None, None, object]) -> None:
+        """Its work first: what a program does with it when it is told to end is not known."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KEEP_LIMIT):
+                await keeping
+        self._worker.begin_stop()
 
     def freeze(self, *, frozen: bool) -> None:
         """Freeze it, or let it go on; the time in between is no working time."""
-        now = time.monotonic()
+        now = steady()
         if frozen and self._frozen_at is None:
             self._frozen_at = now
         elif not frozen and self._frozen_at is not None:
@@ -269,6 +294,14 @@ async def read_to_end(hand: Hand, job: Job, record: ExitRecord) -> Ending:
 
 def from_outside(ending: Ending, record: ExitRecord) -> Ending:
     """An end by a signal that nobody here sent. KILLED is what a person asks for: that waits for the person."""
+    if ending.kind is EndKind.FINISHED:
+        suspect = {"detail": f"{ending.detail}; something that it ran was out of memory".lstrip("; ")}
+        return ending.model_copy(update=suspect) if record.oom else ending
+    if record.outside:
+        return ending.model_copy(update={"kind": EndKind.LOST, "detail": record.outside})
+    if record.oom and ending.kind in (EndKind.KILLED, EndKind.CRASHED, EndKind.GAVE_UP):
+        detail = f"{ending.detail or ending.kind.value}: something of it ran out of memory"
+        return ending.model_copy(update={"kind": EndKind.OUT_OF_MEMORY, "detail": detail})
     if ending.kind is not EndKind.KILLED:
         return ending
     if record.signal == signal.SIGKILL or record.code == 128 + signal.SIGKILL:

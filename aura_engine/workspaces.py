@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from aura_engine.core.routing import must_run_alone
 from aura_engine.core.state import RunState, Task
 from aura_engine.errors import AuraError
 from aura_engine.guard.managed import NAME
-from aura_engine.paths import RunPaths
+from aura_engine.paths import RunPaths, private_dir
 from aura_engine.preparing import Preparation
 from aura_engine.verify.programs import withheld
 from aura_engine.workspace.checkout import discard
@@ -207,6 +208,14 @@ class Workspaces:
             return ""
         trees = [await self._store.tree_of(commit) for commit in (left.base, left.snapshot)]
         return await self._store.patch(*trees)
+
+    async def put_by(self, task_id: str, n: int) -> Path:
+        """Move a folder whose work could not be taken to where nothing removes it; where that is. OSError."""
+        self._given.pop((task_id, n), None)
+        private_dir(self._paths.kept)
+        place = self._paths.kept / f"{task_id}-{n}-{os.urandom(3).hex()}"
+        self._paths.workspace(task_id, n).rename(place)
+        return place
 
     async def remove(self, task_id: str, n: int) -> None:
         """Take an attempt's folder and home away; its work is in the store. Never raises."""

@@ -9,20 +9,22 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
 from aura_engine.control.link import Link
 from aura_engine.core.text import one_line
+from aura_engine.errors import AuraError
 from aura_tui import theming
-from aura_tui.actions import action_of, available, bindings
+from aura_tui.actions import action_of, available, bindings, bound
 from aura_tui.base import BaseApp, Options
 from aura_tui.bridge import Bridge
+from aura_tui.places import PLACES
 from aura_tui.screens.place import Place
-from aura_tui.screens.table import PLACES, make_place
+from aura_tui.screens.table import make_place
 from aura_tui.steering import Steering
 
 if TYPE_CHECKING:
@@ -42,16 +44,16 @@ class AuraApp(BaseApp):
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings(),
-        Binding("escape", "out", "back", show=False, id="app.back"),
+        bound("app.back", "out"),
     ]
 
     def __init__(self, link: Link, options: Options | None = None) -> None:
         options = options or Options()
         super().__init__(
-            link, options, ascii_only=_ascii_terminal() if options.ascii_only is None else options.ascii_only
+            link, options, ascii_only=ascii_terminal() if options.ascii_only is None else options.ascii_only
         )
-        self.bridge = Bridge(self, link)
-        self.steering = Steering(self)
+        self.bridge = Bridge(self, link, self.facts_came)
+        self.steering = Steering(self, self.bridge)
         self._theme_stamp = theming.stamp(self.options.themes)
         self._needs_you = ""
         self._ticker: Timer | None = None
@@ -66,7 +68,7 @@ class AuraApp(BaseApp):
         self._own_loop = asyncio.get_running_loop()
         if self._told_to_leave:
             self.leave()
-        ids = {binding.id for binding in bindings()}
+        ids = {action.id for action in available()}
         unknown = [one_line(key, 40) for key in self.keys if key not in ids]
         if unknown:
             self.say(f"Unknown actions in the keymap: {', '.join(unknown)}.", "warning")
@@ -90,7 +92,7 @@ class AuraApp(BaseApp):
         )
 
     def facts_came(self) -> None:
-        """See BaseApp."""
+        """The model has taken facts in: show them."""
         place = self.place
         if place is not None:
             place.frame()
@@ -101,13 +103,14 @@ class AuraApp(BaseApp):
                 self.bell()
         self._show_title()
 
-    def link_ended(self) -> None:
-        """See BaseApp."""
-        self.facts_came()
+    @property
+    def broken(self) -> Exception | None:
+        """What ended the screen that should not have."""
+        return self._exception
 
-    def leave(self, *, background: bool = False) -> None:
-        """Close the screen."""
-        self.exit("background" if background else "")
+    def _fatal_error(self) -> None:
+        # Textual's own paints a traceback with all local variables, which may hold anything.
+        self._close_messages_no_wait()
 
     def leave_soon(self) -> None:
         """The same from a signal's handler or another thread; at once if it has not come up yet."""
@@ -116,24 +119,12 @@ class AuraApp(BaseApp):
             with contextlib.suppress(RuntimeError):  # it has just ended
                 self._own_loop.call_soon_threadsafe(self.leave)
 
-    def go_to_need(self) -> None:
-        """Go to the first task that waits for a person, or say that none does."""
-        state = self.model.state
-        stuck = [
-            task_id
-            for task_id in self.model.outline.depth
-            if state.tasks[task_id].status.value in ("blocked", "killed")
-        ]
-        if not stuck:
-            self.say("Nothing needs you now.")
-            return
-        from aura_tui.widgets.tree import TaskTree
-
-        for tree in self.screen.query(TaskTree):
-            tree.reveal(stuck[0])
+    @on(BaseApp.Do)
+    def _asked(self, message: BaseApp.Do) -> None:
+        self.action_do(message.id)
 
     def action_do(self, id: str) -> None:
-        """See BaseApp."""
+        """Do what the row of the table of actions says: all keys, hints and palette entries end here."""
         action = action_of(id)
         place = self.place
         task = place.chosen if place else ""
@@ -157,11 +148,9 @@ class AuraApp(BaseApp):
             self.push_screen(make_place(name))
 
     def action_out(self) -> None:
-        """Out of a place, back to the dashboard."""
-        if len([screen for screen in self.screen_stack if isinstance(screen, Place)]) > 1:
+        """Out of what is open in a place, or back to the place below."""
+        if isinstance(self.screen, Place) and not self.screen.out():
             self.pop_screen()
-        elif self.place is not None:
-            self.place.view("back")
 
     @work(exclusive=True, group="steering", exit_on_error=False)
     async def _steer(self, id: str, task: str) -> None:
@@ -171,19 +160,24 @@ class AuraApp(BaseApp):
         match id:
             case "app.theme":
                 self._choose_theme()
+            case "app.setup":
+                self._set_up()
             case "app.help":
                 from aura_tui.screens.help import Help
 
                 self.push_screen(Help(self.keys))
             case "app.palette":
                 self.action_command_palette()
+            case "app.back":
+                self.action_out()
             case _:
                 raise KeyError(id)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """See App: the palette's entries, from the table of actions."""
+        place = self.place.place_name if self.place else ""
         for action in available():
-            if action.id != "app.palette":
+            if (action.everywhere and action.id != "app.palette") or action.group == place:
                 yield SystemCommand(action.label.capitalize(), action.help, lambda id=action.id: self.action_do(id))
         yield SystemCommand("Screenshot", "Save this screen as a picture (SVG)", self.deliver_screenshot)
 
@@ -200,6 +194,20 @@ class AuraApp(BaseApp):
         choices = [Choice(name, name, "yours" if self._is_own(name) else "") for name in names]
         chosen = await self.push_screen_wait(Choose("Colours", choices, chosen=before, preview=preview))
         self.theme = chosen or before
+
+    @work(exclusive=True, group="steering", exit_on_error=False)
+    async def _set_up(self) -> None:
+        from aura_tui.screens.setup import Setup
+        from aura_tui.setting_up import here
+
+        try:
+            walk = await here(self.options.config)
+        except AuraError as error:
+            self.say(error.line(), "error")
+            return
+        notes = await self.push_screen_wait(Setup(walk, ascii_only=self.ascii_only))
+        if notes is not None:
+            self.say(" ".join([f"Saved in {walk.draft.place.file}; the next start takes it up.", *notes]))
 
     def _is_own(self, name: str) -> bool:
         return self._loaded.paths[name].parent == self.options.themes
@@ -247,6 +255,7 @@ class AuraApp(BaseApp):
             self._driver.write(f"\x1b]0;{one_line(title, 80)}\x07")
 
 
-def _ascii_terminal() -> bool:
+def ascii_terminal() -> bool:
+    """Whether this terminal has none but ASCII characters, as far as its settings tell."""
     encoding = locale.getpreferredencoding(False).lower().replace("-", "")
     return encoding not in ("utf8", "utf16", "utf32") or os.environ.get("TERM", "") in ("linux", "vt100", "vt220")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from textual.app import App
+from textual.message import Message
 
 from aura_engine.control.link import Link
 from aura_engine.core.text import one_line
@@ -28,12 +29,20 @@ class Options:
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """Key by action id (see actions.py)."""
     bell: bool = False
+    config: Path | None = None
+    """The file that the set-up writes in place of the person's usual one."""
     ascii_only: bool | None = None
     """None: told from the locale and the terminal."""
 
 
 class BaseApp(App[str]):
     """The run as the screen sees it, the link to it, and a few words."""
+
+    @dataclass
+    class Do(Message):
+        """Somebody asks for one of the table's actions, by its id."""
+
+        id: str
 
     def __init__(self, link: Link, options: Options, *, ascii_only: bool) -> None:
         super().__init__()
@@ -56,14 +65,10 @@ class BaseApp(App[str]):
         """A toast; the text is never read as markup."""
         self.notify(one_line(text, 500), severity=severity, markup=False, timeout=8 if severity != "information" else 4)
 
-    def action_do(self, id: str) -> None:
-        """Do what the row of the table of actions says (all keys, hints and palette entries end here)."""
-        raise NotImplementedError
+    def do(self, id: str) -> None:
+        """Do what the row of the table of actions says."""
+        self.post_message(self.Do(id))
 
-    def facts_came(self) -> None:
-        """The model has taken facts in."""
-        raise NotImplementedError
-
-    def link_ended(self) -> None:
-        """The engine has said its last word; what is shown stays."""
-        raise NotImplementedError
+    def leave(self, *, background: bool = False) -> None:
+        """Close the screen; the run goes on, in the background or as it was told."""
+        self.exit("background" if background else "")

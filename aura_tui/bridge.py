@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 
 from aura_engine.control.link import Batch, Link
 from aura_engine.core.commands import Command
@@ -23,9 +24,11 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 class Bridge:
     """Feeds the model and tells the application."""
 
-    def __init__(self, app: BaseApp, link: Link) -> None:
+    def __init__(self, app: BaseApp, link: Link, facts_came: Callable[[], None]) -> None:
         self._app = app
         self._link = link
+        self._facts_came = facts_came
+        """The model has taken facts in, or the engine has said its last word."""
         self._since = time.time()
 
     async def pump(self) -> None:
@@ -36,7 +39,7 @@ class Bridge:
                 async for batch in self._link.events(self._app.model.seq):
                     pause, told = FIRST_PAUSE, False
                     await self._take(batch)
-                self._app.link_ended()
+                self._facts_came()
                 return
             except (OSError, AuraError) as error:
                 log.info("the link broke: %s", error)
@@ -72,4 +75,4 @@ class Bridge:
             model.take(part, live=part[-1].time >= self._since)
             if start + SLICE < len(batch):
                 await asyncio.sleep(0)
-        self._app.facts_came()
+        self._facts_came()

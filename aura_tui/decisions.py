@@ -52,7 +52,7 @@ def _head(decision: Decision, now: float) -> Section:
 def _mark(decision: Decision) -> tuple[str, str]:
     if decision.failure is not None:
         return "✗", "bad"
-    if decision.call and not decision.ended:
+    if (decision.call or decision.asked) and not decision.ended:
         return "◐", "live"
     if decision.questions:
         return "?", "ask"
@@ -63,7 +63,7 @@ def _mark(decision: Decision) -> tuple[str, str]:
 
 def _short_why(decision: Decision) -> str:
     if not decision.call:
-        return "by you"
+        return "you asked" if decision.asked else "by you"
     kinds = dict.fromkeys(trigger.partition(":")[0] for trigger in decision.triggers)
     return ", ".join(SHORT_WHY.get(kind, one_line(kind, 40)) for kind in kinds)
 
@@ -72,8 +72,10 @@ def outcome(decision: Decision) -> str:
     """What came of it, in a clause: `+2 tasks, 1 dropped`."""
     if decision.failure is not None:
         return one_line(decision.failure.message, 200)
-    if decision.call and not decision.ended:
+    if (decision.call or decision.asked) and not decision.ended:
         return "thinks …"
+    if decision.asked:
+        return one_line(decision.answer, 200)
     parts = [part for change in decision.changes for part in changed(change)]
     parts += ["asks you"] * bool(decision.questions)
     parts += ["declares the goal reached"] * bool(decision.declared)
@@ -104,6 +106,8 @@ def totals(state: RunState, decisions: Sequence[Decision]) -> list[Part]:
 
 def pages(decision: Decision, state: RunState, now: float) -> list[Section]:
     """All that is to be told of one decision, but its prompt."""
+    if decision.asked:
+        return [_inquiry(decision, now)]
     found = [_about(decision, now)]
     for number, change in enumerate(decision.changes):
         found += _plan(change, state, f"plan/{number}")
@@ -119,6 +123,16 @@ def pages(decision: Decision, state: RunState, now: float) -> list[Section]:
         )
         found.append(Section(f"question/{question.id}", ((f"Question {question.id}", "title"),), (), body))
     return found
+
+
+def _inquiry(decision: Decision, now: float) -> Section:
+    waits = f"it thinks about it, {ticking(now - decision.time)}"
+    body = prose(
+        Para(decision.asked, "say", "you asked"),
+        Para(date_time(decision.time), "dim", "when"),
+        Para(decision.answer if decision.ended else waits, "say" if decision.ended else "live", "answer"),
+    )
+    return Section("inquiry", (("A question to the planner", "title"),), (), body)
 
 
 def plan_pages(decision: Decision, state: RunState) -> list[Section]:

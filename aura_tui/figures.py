@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from aura_engine.control.link import Live
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.schedule import parked
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.report.words import amount, clock_time, span
+from aura_engine.report.words import amount, checks_of, clock_time, span
 from aura_tui.counts import ROOT, Counts
 
-if TYPE_CHECKING:
-    from aura_tui.viewmodel import Said
-
+LONG = 5.0
+"""Seconds after which it is said for how long something has been going on."""
 ENDED = {
     RunStatus.ACHIEVED: ("done", "good", "achieved"),
     RunStatus.FAILED: ("bad", "bad", "not achieved"),
@@ -26,6 +24,15 @@ ENDED = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One decision for the pane: cleaned text, with its symbol and local time in front."""
+
+    time: float
+    text: str
+    task: str = ""
+
+
 @dataclass(slots=True)
 class Planner:
     """What the planner is doing; wall times, 0 when it is not."""
@@ -33,6 +40,14 @@ class Planner:
     busy_since: float = 0.0
     idle_since: float = 0.0
     decision: Said | None = None
+
+
+MEASURED: Mapping[str, Callable[[float], str]] = {
+    "cost": lambda cap: f"the run's cap of ${cap:g}",
+    "tokens": lambda cap: f"the run's cap of {amount(int(cap))} tokens",
+    "work": lambda cap: f"the run's cap of {span(cap)} of working time",
+}
+"""A cap in words, by its measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,14 @@ class Figures:
     decision: str
 
 
-def figures(state: RunState, counts: Counts, planner: Planner, now: float, telemetry: Mapping[str, Live]) -> Figures:
+def figures(
+    state: RunState,
+    counts: Counts,
+    planner: Planner,
+    now: float,
+    telemetry: Mapping[str, Live],
+    delivering_since: float = 0.0,
+) -> Figures:
     """The figures at `now` (wall time); running workers' tokens come from `telemetry`."""
     usage = state.planner_usage + state.worker_usage
     need = needs_you(state, counts, now)
@@ -76,7 +98,7 @@ def figures(state: RunState, counts: Counts, planner: Planner, now: float, telem
         symbol, tone, word = "running", "live", "running" if state.started_at else "starting"
     cost = usage.cost + sum(live.cost for live in telemetry.values())
     return Figures(
-        goal=one_line(state.task_file.rsplit("/", 1)[-1].removesuffix(".md") or "aura", 40),
+        goal=_named(state),
         symbol=symbol,
         tone=tone,
         state=word,
@@ -89,11 +111,18 @@ def figures(state: RunState, counts: Counts, planner: Planner, now: float, telem
         busy=len(state.busy),
         workers=state.workers,
         tokens=amount(usage.tokens + sum(live.tokens for live in telemetry.values())),
-        cost=f"${cost:.2f}",
-        work=_work(state),
+        cost=f"${cost:.2f}/${cap:g}" if (cap := state.caps.run.cost) else f"${cost:.2f}",
+        work=_work(state, delivering_since, now),
         planner=_planner(state, planner, now),
         decision=planner.decision.text if planner.decision else "",
     )
+
+
+def _named(state: RunState) -> str:
+    """The run's name: the goal's file, or the project's folder where the file has the name that all have."""
+    stem = state.task_file.rsplit("/", 1)[-1].removesuffix(".md")
+    name = state.project.rstrip("/").rsplit("/", 1)[-1] if stem == "task" else stem
+    return one_line(name or stem or "aura", 40)
 
 
 def needs_you(state: RunState, counts: Counts, now: float) -> str:
@@ -106,6 +135,9 @@ def needs_you(state: RunState, counts: Counts, now: float) -> str:
         holds = parked(state, role, now)
         if holds and all(until is None for until, _ in holds):
             return f"{role.value} workers: {one_line(holds[0][1])}"
+    if state.capped is not None:
+        capped = state.capped
+        return f"{MEASURED[capped.measure](capped.cap)} is reached, nothing new starts: raise it, or stop"
     if state.planner_failure and state.planner_failure[2] is None:
         return f"the planner: {one_line(state.planner_failure[1])}"
     blocked = counts.of(ROOT, TaskStatus.BLOCKED)
@@ -119,10 +151,23 @@ def ticking(seconds: float) -> str:
     return f"{int(max(0.0, seconds))}s" if seconds < 10 else span(seconds)
 
 
-def _work(state: RunState) -> str:
-    checked = len(state.verifying)
-    parts = [f"checking {checked}"] if checked else []
-    return ", ".join([*parts, "delivering"] if state.delivering_tree else parts)
+def _work(state: RunState, delivering_since: float, now: float) -> str:
+    """`checking A2.3 1/4 12s, delivering`: what takes long tells how far it is and how long it takes."""
+    parts: list[str] = []
+    if state.verifying:
+        first = min(state.verifying, key=lambda task_id: state.tasks[task_id].attempts[-1].ended or now)
+        task = state.tasks[first]
+        done, total = checks_of(state, task)
+        more = f" and {len(state.verifying) - 1} more" if len(state.verifying) > 1 else ""
+        parts.append(f"checking {first} {done}/{total}{more}{_since(task.attempts[-1].ended or now, now)}")
+    if state.delivering_tree:
+        parts.append(f"delivering{_since(delivering_since or now, now)}")
+    return ", ".join(parts)
+
+
+def _since(began: float, now: float) -> str:
+    """For how long, once that is worth a word."""
+    return f" {ticking(now - began)}" if now - began >= LONG else ""
 
 
 def _planner(state: RunState, planner: Planner, now: float) -> str:

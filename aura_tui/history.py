@@ -38,6 +38,11 @@ class Decision:
     declared: str = ""
     """Its words when it declared the goal reached."""
     failure: ev.PlannerFailed | None = None
+    asked: str = ""
+    """What a person asked the planner; nothing is decided by the answer."""
+    inquiry: str = ""
+    """Its id."""
+    answer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,8 @@ class History:
                 self._decide(event, time)
             case ev.GoalDeclared() | ev.QuestionAsked():
                 self._decide(event, time)
+            case ev.Inquired() | ev.InquiryAnswered():
+                self._inquire(event, time)
             case ev.CheckRan():
                 self._check(event, time)
             case ev.AttemptStarting():
@@ -153,6 +160,16 @@ class History:
                 call.questions.append(event)
             case _:
                 pass
+
+    def _inquire(self, event: ev.Inquired | ev.InquiryAnswered, time: float) -> None:
+        self.decided += 1
+        if isinstance(event, ev.Inquired):
+            self._add(Decision(0, time, asked=event.question, inquiry=event.id))
+            return
+        for each in reversed(self.decisions):
+            if each.inquiry == event.id:
+                each.answer, each.ended = event.answer, time
+                break
 
     def _add(self, decision: Decision) -> None:
         decision.number = self.decisions[-1].number + 1 if self.decisions else 1

@@ -10,6 +10,7 @@ from aura_engine.control.link import Live
 from aura_engine.core.model import Outcome
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
+from aura_engine.report.steps import doing
 from aura_engine.report.words import amount, span
 from aura_tui.figures import ticking
 
@@ -36,7 +37,7 @@ def title_of(state: RunState, source: Source, live: Live | None, now: float) -> 
     attempt = state.tasks[source.task].attempts[source.n - 1]
     left = [(f"{source.task} ", "title"), (f"{attempt.role.value} {attempt.backend} #{attempt.n}", "dim")]
     if live and live.step and attempt.live:
-        left.append((f"  ▸ {one_line(live.step, 120)}", "say"))
+        left.append((f"  ▸ {one_line(doing(live.step), 120)}", "say"))
     if attempt.outcome:
         left.append((f"  {attempt.outcome.value}", "good" if attempt.outcome is Outcome.PASSED else "bad"))
     elif attempt.ended is not None:

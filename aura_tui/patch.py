@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from aura_engine.core.text import clean, one_line
+from aura_engine.core.text import clean
+from aura_engine.report import patch as report_patch
 from aura_tui.sheet import Part, Parts, Section
 
 TONES = {"+": "good", "-": "bad", "@": "key", "\\": "dim"}
 OPEN_UP_TO = 400
 """Lines of a whole diff up to which its files are unfolded."""
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 TAB = "    "
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Patch:
+class Patch(report_patch.FilePatch):
     """What happened to one file; a Body. Lines are cleaned when they are shown."""
-
-    path: str
-    what: str
-    """`new`, `deleted`, `renamed` …, "" for a plain change."""
-    added: int
-    removed: int
-    lines: list[str]
 
     def height(self, width: int) -> int:
         """See Body."""
@@ -39,46 +31,7 @@ class Patch:
 
 def files_of(diff: str) -> list[Patch]:
     """The files of a unified diff (as git writes it) in its order. Whatever is no diff is no file."""
-    pieces = re.split(r"^(?=diff --git )", diff, flags=re.MULTILINE)
-    return [_file(piece.removesuffix("\n").split("\n")) for piece in pieces if piece.startswith("diff --git ")]
-
-
-def _file(lines: list[str]) -> Patch:
-    path, what, old = "", "", ""
-    body: list[str] = []
-    added = removed = 0
-    left = right = 0  # lines that the hunk still holds: only they are content, whatever they begin with
-    for line in lines[1:]:
-        if left > 0 or right > 0:
-            body.append(line)
-            sign = line[:1]
-            added += sign == "+"
-            removed += sign == "-"
-            left -= sign in " -"
-            right -= sign in " +"
-        elif hunk := _HUNK.match(line):
-            left, right = (int(count) if count is not None else 1 for count in hunk.groups())
-            body.append(line)
-        elif line.startswith("\\"):
-            body.append(line)
-        elif line.startswith("--- "):
-            old = _name(line[4:])
-        elif line.startswith("+++ "):
-            path = _name(line[4:])
-        elif line.startswith(("new file", "deleted file", "rename from", "Binary files", "new mode")):
-            what = {"new": "new", "del": "deleted", "ren": "renamed", "Bin": "binary"}[line[:3]]
-            what = "mode" if line.startswith("new mode") else what
-        elif line.startswith("rename to "):
-            path = line[10:]
-    if path in ("", "/dev/null"):
-        path = old if old not in ("", "/dev/null") else lines[0].rpartition(" b/")[2]
-    return Patch(one_line(path, 300), what, added, removed, body)
-
-
-def _name(text: str) -> str:
-    """`a/x` or `b/x` without its letter; git ends a name with a blank in it by a tab."""
-    text = text.removesuffix("\t").strip('"')
-    return text[2:] if text[:2] in ("a/", "b/") else text
+    return [Patch(file.path, file.what, file.added, file.removed, file.lines) for file in report_patch.files_of(diff)]
 
 
 def counts(files: list[Patch]) -> tuple[Part, ...]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from aura_engine.control.link import Link
 from aura_engine.core.model import RunStatus
-from aura_tui.app import AuraApp
+from aura_engine.core.text import one_line
+from aura_engine.errors import AuraError
+from aura_engine.setup.draft import Place
+from aura_tui.app import AuraApp, ascii_terminal
 from aura_tui.base import Options
 
 
@@ -31,12 +36,20 @@ class Screen:
         """How the run stood when the screen was left."""
 
     def show(self, link: Link) -> None:
-        """Show a run until the person leaves, or it is told to. Blocks; to be called on the main thread."""
+        """Show a run until the person leaves, or it is told to. Blocks; to be called on the main thread.
+
+        AuraError when the screen itself broke: the terminal is as it was, and the log says how it came about.
+        """
         app = self._app = AuraApp(link, self._options)
         with guarded_stderr(self._log):
             returned = app.run()
         self.background = returned == "background"
         self.status = app.model.state.status
+        if app.broken is not None:
+            with suppress(OSError), self._log.open("a", encoding="utf-8") as file:
+                traceback.print_exception(app.broken, file=file)
+            what = one_line(f"{type(app.broken).__name__}: {app.broken}", 200)
+            raise AuraError(f"The screen broke ({what}).", cure=f"The run goes on: aura attach. See {self._log}.")
 
     def leave(self) -> None:
         """End soon; from a signal's handler or another thread."""
@@ -44,9 +57,19 @@ class Screen:
             self._app.leave_soon()
 
 
-def screen(*, theme: str, themes: Path, keys: Mapping[str, str], bell: bool, log: Path) -> Screen:
+def screen(
+    *, theme: str, themes: Path, keys: Mapping[str, str], bell: bool, log: Path, config: Path | None = None
+) -> Screen:
     """A screen as the settings want it."""
-    return Screen(Options(theme=theme, themes=themes, keys=keys, bell=bell), log)
+    return Screen(Options(theme=theme, themes=themes, keys=keys, bell=bell, config=config), log)
+
+
+def set_up(place: Place) -> list[str] | None:
+    """The set-up as a full screen: what saving said, None where the person left it. ConfigError."""
+    from aura_tui.setting_up import SetupApp, prepared
+
+    walk = asyncio.run(prepared(place))
+    return SetupApp(walk, ascii_only=ascii_terminal()).run()
 
 
 @contextmanager
@@ -69,11 +92,13 @@ def guarded_stderr(log: Path) -> Generator[None, None, None]:
         _streams(canvas, painter)
         yield
     finally:
-        canvas.flush()
-        painter.flush()
+        for stream in (canvas, painter):
+            with suppress(OSError):  # the terminal has gone
+                stream.flush()
         os.dup2(terminal, 2)
         _streams(painter, errors)
-        canvas.close()
+        with suppress(OSError):
+            canvas.close()
         os.close(terminal)
         os.close(sink)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING
 
 from aura_engine.core.commands import (
     AddTask,
     Answer,
+    Ask,
     Command,
     EditTask,
     Message,
@@ -21,10 +21,9 @@ from aura_engine.core.commands import (
 from aura_engine.core.model import RunStatus
 from aura_engine.core.text import one_line
 from aura_tui.actions import action_of, command_for
+from aura_tui.base import BaseApp
+from aura_tui.bridge import Bridge
 from aura_tui.undo import inverse
-
-if TYPE_CHECKING:
-    from aura_tui.app import AuraApp
 
 REMEMBERED = 50
 OTHER = "another answer …"
@@ -33,8 +32,8 @@ OTHER = "another answer …"
 class Steering:
     """The person's hands. Every method runs in a worker of the application, so that it may wait for an answer."""
 
-    def __init__(self, app: AuraApp) -> None:
-        self._app = app
+    def __init__(self, app: BaseApp, bridge: Bridge) -> None:
+        self._app, self._bridge = app, bridge
         self._undo: deque[tuple[str, Command]] = deque(maxlen=REMEMBERED)
         self._own: dict[str, Callable[[str], Awaitable[None]]] = {
             "task.message": self.message,
@@ -43,6 +42,7 @@ class Steering:
             "run.pause": self.pause_run,
             "run.wake": self.wake,
             "run.answer": self.answer,
+            "run.ask": self.ask,
             "run.undo": self.undo,
             "app.quit": self.quit,
         }
@@ -103,7 +103,7 @@ class Steering:
         """Answer the oldest open question, or go to what needs a person."""
         asked = self._app.model.state.open_questions()
         if not asked:
-            self._app.go_to_need()
+            self._go_to_need()
             return
         question = asked[0]
         about = f" ({question.task} waits)" if question.task else ""
@@ -121,19 +121,43 @@ class Steering:
         if answer:
             await self._send(Answer(question=question.id, answer=answer), "answer")
 
+    def _go_to_need(self) -> None:
+        """To the first task that waits for a person, or say that none does."""
+        from aura_tui.widgets.tree import TaskTree
+
+        state = self._app.model.state
+        stuck = [
+            task_id
+            for task_id in self._app.model.outline.depth
+            if state.tasks[task_id].status.value in ("blocked", "killed")
+        ]
+        if not stuck:
+            self._app.say("Nothing needs you now.")
+            return
+        for tree in self._app.screen.query(TaskTree):
+            tree.reveal(stuck[0])
+
+    async def ask(self, task: str) -> None:
+        """Ask the planner something; it decides nothing by the answer."""
+        question = await self._written("A question to the planner about the run; it changes nothing")
+        if question and await self._send(Ask(question=question[:4000]), "question"):
+            self._app.say("Asked: the answer comes as a notice, and stays among the decisions (d).")
+
     async def undo(self, task: str) -> None:
         """Take the last command back."""
         if not self._undo:
             self._app.say("There is nothing to undo here.")
             return
         what, command = self._undo.pop()
-        why = await self._app.bridge.send(command)
+        why = await self._bridge.send(command)
         self._app.say(
             f"Cannot undo “{what}”: {why}." if why else f"Undone: {what}.", "warning" if why else "information"
         )
 
     async def quit(self, task: str) -> None:
-        """Leave: with the run going on, or ending it first."""
+        """Leave: with the run going on, or ending it first. No edit that is not saved is lost unasked."""
+        if self._app.model.draft is not None and not await self._lets_the_edit_go():
+            return
         if self._app.model.state.status is not RunStatus.RUNNING or self._app.link.read_only:
             self._app.leave()
             return
@@ -150,8 +174,15 @@ class Steering:
         if chosen == "background":
             self._app.leave(background=True)
         elif chosen is not None:
-            why = await self._app.bridge.send(Stop(drain=chosen == "drain"))
+            why = await self._bridge.send(Stop(drain=chosen == "drain"))
             self._app.say(f"Not stopped: {why}." if why else "Stopping.", "error" if why else "information")
+
+    async def _lets_the_edit_go(self) -> bool:
+        chosen = await self._chosen(
+            "Your edit of the goal is not saved",
+            [("back", "Go back to it", "g opens it again"), ("leave", "Leave without it", "what you wrote is lost")],
+        )
+        return chosen == "leave"
 
     # The dialogs' widgets take 50 ms to import: not before somebody is asked something.
 
@@ -176,14 +207,16 @@ class Steering:
             self._app.say(f"{why[0].upper()}{why[1:]}.", "warning")
         return not why
 
-    async def _send(self, command: Command, what: str) -> None:
+    async def _send(self, command: Command, what: str) -> bool:
+        """True when it was accepted; else it has been said why not."""
         back = inverse(self._app.model.state, command)
-        why = await self._app.bridge.send(command)
+        why = await self._bridge.send(command)
         if why:
             self._app.say(f"Refused: {why}.", "warning")
-            return
+            return False
         if back is not None:
             self._undo.append((what, back))
+        return True
 
     def _named(self, task: str) -> str:
         found = self._app.model.state.tasks.get(task)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from aura_engine.core.commands import AddTask, Command, DropTask, EditTask, Kill, Pause, Resume, RetryTask
+from aura_engine.core.commands import Command, DropTask, EditTask, Kill, Pause, Restore, Resume, RetryTask
 from aura_engine.core.state import RunState
 
 
 def inverse(state: RunState, command: Command) -> Command | None:
     """The command that undoes `command`, made from the state before it; None where nothing does.
 
-    A dropped task comes back as a task of the person's own under a new id: what is archived stays so. A group does not.
+    What was dropped comes back under a new id: what is archived stays so.
     """
     match command:
         case Pause():
@@ -19,17 +19,7 @@ def inverse(state: RunState, command: Command) -> Command | None:
         case Kill():
             return RetryTask(task=command.task)
         case DropTask():
-            spec = state.tasks[command.task].spec
-            if spec.group:
-                return None
-            return AddTask(
-                title=spec.title,
-                instructions=spec.instructions,
-                parent=spec.parent,
-                needs=spec.needs,
-                checks=spec.checks,
-                difficulty=spec.difficulty,
-            )
+            return Restore(task=command.task)
         case EditTask():
             spec = state.tasks[command.task].spec
             return EditTask(

@@ -19,7 +19,7 @@ from aura_engine.core.text import one_line
 from aura_engine.report.plain import lines
 from aura_tui.counts import Counts
 from aura_tui.edit import Draft
-from aura_tui.figures import Figures, Planner, figures
+from aura_tui.figures import Figures, Planner, Said, figures
 from aura_tui.history import History
 from aura_tui.outline import Outline
 from aura_tui.rows import Row, Scene, group_row, leaf_row
@@ -27,6 +27,7 @@ from aura_tui.rows import Row, Scene, group_row, leaf_row
 STORY = 200
 """Decisions kept for the pane; the journal has them all."""
 TOLD = (
+    ev.WorkersPlaced,
     ev.GoalRead,
     ev.PlannerFailed,
     ev.PlanChanged,
@@ -38,12 +39,17 @@ TOLD = (
     ev.HeadBroken,
     ev.TaskSettled,
     ev.RoleParked,
+    ev.CapReached,
+    ev.InquiryAnswered,
     ev.Requested,
     ev.Notice,
     ev.RunEnded,
 )
 """What the pane of decisions tells, in the words of the plain view."""
-DECISIONS = (ev.PlanChanged, ev.GoalDeclared, ev.QuestionAsked, ev.PlannerFailed)
+DECISIONS = (ev.PlanChanged, ev.GoalDeclared, ev.QuestionAsked, ev.PlannerFailed, ev.Notice)
+"""What the header's second line tells; a notice is also how far the pull of an image is."""
+URGENT = (ev.QuestionAsked, ev.RunEnded, ev.CapReached, ev.InquiryAnswered)
+"""What is always said in a toast as well."""
 
 
 @dataclass
@@ -66,15 +72,6 @@ class Dirty:
         return bool(self.rows) or self.structure or self.all_rows or self.figures or self.panes or self.story
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One decision for the pane: cleaned text, with its symbol and local time in front."""
-
-    time: float
-    text: str
-    task: str = ""
-
-
 class ViewModel:
     """One run as the screen sees it."""
 
@@ -93,6 +90,7 @@ class ViewModel:
         """Number of the last fact taken in: where a new connection goes on."""
         self.paused_at = 0.0
         self.ended_at = 0.0
+        self.delivering_since = 0.0
         self.notices: deque[Said] = deque(maxlen=20)
         """What must not be missed, for whoever shows toasts; taken out by them."""
 
@@ -129,7 +127,7 @@ class ViewModel:
 
     def figures(self, now: float, telemetry: Mapping[str, Live]) -> Figures:
         """The header's figures at `now` (wall time)."""
-        return figures(self.state, self.counts, self.planner, self.ended_at or now, telemetry)
+        return figures(self.state, self.counts, self.planner, self.ended_at or now, telemetry, self.delivering_since)
 
     def running(self) -> list[str]:
         """Tasks whose worker runs, longest running first: a pane each, in a stable order."""
@@ -179,6 +177,8 @@ class ViewModel:
                 self.ended_at, dirty.all_rows = time, True
             case ev.EngineStarted():
                 self.ended_at, dirty.all_rows = 0.0, True
+            case ev.DeliveryStarted():
+                self.delivering_since = time
             case ev.RoleParked() | ev.QuestionAsked() | ev.QuestionAnswered():
                 dirty.all_rows = True
             case _:
@@ -196,7 +196,7 @@ class ViewModel:
         self.dirty.story = True
         if isinstance(event, DECISIONS):
             self.planner.decision = said
-        urgent = isinstance(event, ev.QuestionAsked | ev.RunEnded) or (
+        urgent = isinstance(event, URGENT) or (
             isinstance(event, ev.TaskSettled) and event.status in (TaskStatus.FAILED, TaskStatus.BLOCKED)
         )
         if live and (urgent or (isinstance(event, ev.RoleParked) and event.until is None)):

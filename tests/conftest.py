@@ -35,7 +35,9 @@ def hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`@pytest.mark.cli("claude")`: skipped where that program is not installed."""
+    """Skipped: `@pytest.mark.cli("claude")` without that program, `@pytest.mark.docker` without a container engine."""
+    if item.get_closest_marker("docker") is not None and not os.environ.get("AURA_TEST_DOCKER_HOST"):
+        pytest.skip("no container engine is named in AURA_TEST_DOCKER_HOST")
     for mark in item.iter_markers("cli"):
         if shutil.which(mark.args[0]) is None:
             pytest.skip(f"the program {mark.args[0]} is not installed")

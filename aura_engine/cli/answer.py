@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.errors import OwnedError, UsageError
 
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura answer",
-        description="Answer a question of the planner's; where no engine runs, start the goal again and it goes on.",
+    made = command(
+        "answer",
+        "Answer a question of the planner's; where no engine runs, start the goal again and it goes on.",
+        "aura answer q1 use the second data set   the words need no quotes",
     )
     made.add_argument("question", metavar="QUESTION", help="its id, as q1 (aura status shows open ones)")
     made.add_argument("text", nargs="+", metavar="TEXT", help="your answer")

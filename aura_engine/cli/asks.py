@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.control.protocol import STARTING
 from aura_engine.errors import AuraError, OwnedError, UsageError
 
@@ -24,7 +24,7 @@ PERHAPS_TASK: Options = (("task", {"metavar": "TASK", "nargs": "?", "default": "
 DIFFICULTY = ("easy", "normal", "hard")
 START_LIMIT = 10.0
 """Seconds that a command waits for an engine that is coming up."""
-FOR_LATER = frozenset({"retry", "escalate", "resume"})
+FOR_LATER = frozenset({"retry", "escalate", "resume", "approve", "reject"})
 """What can be asked of a run whose engine has ended: a task that was stopped, say, is retried by the next start."""
 STOP_LIMIT = 30.0
 """Seconds that `stop` waits for the engine to have ended."""
@@ -125,6 +125,15 @@ ASKS: dict[str, Ask] = {
         _said_message,
         lambda a: {"task": a.task, "text": " ".join(a.text)},
     ),
+    "approve": Ask(
+        "let the plan that waits for you start (AURA_APPROVE=plan)", (), lambda _, __: "The plan starts.", lambda _: {}
+    ),
+    "reject": Ask(
+        "say what is wrong with the plan that waits for you; the planner makes another",
+        (("why", {"metavar": "WHY", "nargs": "+", "help": "your words"}),),
+        lambda _, __: "The planner is told.",
+        lambda a: {"why": " ".join(a.why)},
+    ),
     "wake": Ask(
         "do not wait for limits: ask the planner and start workers now",
         (),
@@ -153,13 +162,39 @@ ASKS: dict[str, Ask] = {
     "drop": Ask(
         "a task, or a group with all below it, is no longer wanted", TASK, lambda a, _: f"{a.task} is dropped.", _task
     ),
+    "restore": Ask(
+        "what was dropped is wanted after all: a task, or a group with all that was dropped below it; it has a new id",
+        TASK,
+        lambda a, _: f"{a.task} is planned again: aura status shows its new id.",
+        _task,
+    ),
+}
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "pause": ("aura pause        nothing new starts", "aura pause A1.2   freeze its worker"),
+    "resume": ("aura resume        the whole run", "aura resume A1.2   only this task"),
+    "kill": ("aura kill A1.2   its work is kept: aura retry A1.2 takes it up again",),
+    "escalate": ("aura escalate A1.2   for a task that Flash will not manage",),
+    "retry": ('aura retry A1.2 --instructions "use the local file, the site is down"',),
+    "message": ("aura message A1.2 the API key is in the environment   the words need no quotes",),
+    "approve": ("aura approve   aura progress shows the plan",),
+    "reject": ("aura reject split A2: the parser and the tests apart",),
+    "wake": ("aura wake   after you have topped up the account, say",),
+    "stop": (
+        "aura stop           now; aura task.md goes on later",
+        "aura stop --drain   when the running workers are done",
+    ),
+    "add": ('aura add "Write the man page" --needs A1,A2 --check "test -s aura.1"',),
+    "edit": ('aura edit A1.2 --difficulty hard --instructions "by hand, without the library"',),
+    "drop": ("aura drop A1.2", "aura drop A1   a group, with all below it"),
+    "restore": ("aura restore A1.2",),
 }
 
 
 def parser(name: str) -> argparse.ArgumentParser:
     """The options of one of them."""
     ask = ASKS[name]
-    made = argparse.ArgumentParser(prog=f"aura {name}", description=f"{ask.help[0].upper()}{ask.help[1:]}.")
+    made = command(name, f"{ask.help[0].upper()}{ask.help[1:]}.", *EXAMPLES[name])
     for option, settings in ask.options:
         made.add_argument(option, **settings)
     add_data_options(made)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aura_engine.cli.options import add_data_options, run_folder
+from aura_engine.cli.options import add_data_options, command, run_folder
 from aura_engine.core.model import RunStatus
 from aura_engine.errors import AuraError
 
@@ -23,8 +23,12 @@ RECALL = 12
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura attach", description="Watch a run that goes on in another process. Leaving it leaves the run."
+    made = command(
+        "attach",
+        "Watch a run that goes on in another process. Leaving it leaves the run.",
+        "aura attach               the full screen, as if it had been started here",
+        "aura attach --no-ui       its story in lines, from now on",
+        "aura attach --read-only   watch only",
     )
     made.add_argument("--no-ui", action="store_true", help="plain lines instead of the screen")
     made.add_argument("--ui", choices=("plain", "full", "rich"), help="which view on a terminal (default: full)")
@@ -55,7 +59,7 @@ def _on_screen(arguments: argparse.Namespace, folder: Path, link: RemoteLink, sa
     from aura_engine.config.load import load_settings
 
     flags = {"AURA_DATA_DIR": arguments.data_dir} if arguments.data_dir else {}
-    loaded = load_settings(flags=flags, environ=os.environ, project=Path.cwd())
+    loaded = load_settings(flags=flags, environ=os.environ, project=Path.cwd(), keys=False)
     screen = make(loaded, folder / "screen.log")
     _on_signals(screen.leave)
     screen.show(link)

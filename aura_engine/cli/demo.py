@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aura_engine.cli.options import command
 from aura_engine.cli.start import add_run_options, flags_of
 from aura_engine.errors import UsageError
 
@@ -25,7 +26,13 @@ Project: {folder}
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(prog="aura demo", description=__doc__)
+    made = command(
+        "demo",
+        "The real engine, real workers, a real small project; only the model is scripted, and it says so.",
+        "aura demo                    on the full screen; ? shows the keys",
+        "aura demo --no-ui            the same story in lines",
+        "aura demo --folder almanac   into a new folder of that name",
+    )
     made.add_argument("--folder", metavar="DIR", help="a new folder for the example (default: a fresh one here)")
     add_run_options(made)
     return made

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aura_engine.cli.options import print_json, project_of
+from aura_engine.cli.options import command, print_json, project_of
 from aura_engine.cli.start import flags_of
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ MARKS = {"good": ("✓", "+"), "note": ("·", "-"), "warning": ("!", "!"), "prob
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura doctor",
-        description="Looks at the machine, the settings, the containment and the worker programs.",
-        epilog="exit status: 0 a run could start, 1 something would keep it from starting",
+    made = command(
+        "doctor",
+        "Looks at the machine, the settings, the containment and the worker programs.",
+        "aura doctor           is everything there?",
+        "aura doctor --probe   and can planner and workers really work?",
+        closing="exit status: 0 a run could start, 1 something would keep it from starting",
     )
     made.add_argument("--json", action="store_true", help="print JSON")
     made.add_argument(
@@ -81,15 +83,15 @@ def _take(finding: Finding, findings: list[Finding], *, as_json: bool) -> None:
     """Say a finding at once, or keep it for the document."""
     if as_json:
         if finding.about == "costs":  # to be known before they arise
-            print(_line(finding), file=sys.stderr, flush=True)
+            print(line(finding), file=sys.stderr, flush=True)
     else:
         if not findings or findings[-1].section != finding.section:
             print(f"{chr(10) if findings else ''}{finding.section.capitalize()}")
-        print(_line(finding), flush=True)
+        print(line(finding), flush=True)
     findings.append(finding)
 
 
-def _line(finding: Finding) -> str:
+def line(finding: Finding) -> str:
     """One line; on a terminal it is broken to its width, further lines indented."""
     from aura_engine.report.words import fold_ascii
 

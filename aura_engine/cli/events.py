@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from aura_engine.cli.options import add_data_options, run_folder
+from aura_engine.cli.options import add_data_options, command, run_folder
 
 Row = tuple[int, float, str, dict[str, Any]]
 """Number, wall time, kind, the event itself."""
@@ -20,8 +20,12 @@ _WORDS = ("reason", "title", "text", "summary", "question", "answer", "message",
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura events", description="What has happened in a run; with --json as one JSON object per line."
+    made = command(
+        "events",
+        "What has happened in a run; with --json as one JSON object per line.",
+        "aura events --follow                              what was, and what comes until the run ends",
+        "aura events --since 120                           only what came after number 120",
+        "aura events --json | jq 'select(.kind==\"landed\")' for a script",
     )
     made.add_argument("--follow", "-f", action="store_true", help="go on until the run ends")
     made.add_argument("--since", metavar="N", type=int, default=0, help="only events after number N")

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from aura_engine.cli.options import add_data_options, events_of, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, events_of, print_json, run_folder
 
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(prog="aura history", description="Goal revisions, plans, starts and ends of a run.")
+    made = command(
+        "history",
+        "Goal revisions, plans, starts and ends of a run.",
+        "aura history     a line each (aura changelog says what the plans changed)",
+    )
     add_data_options(made)
     return made
 

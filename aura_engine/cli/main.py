@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 COMMANDS = {
     "start": "run a goal (`aura TASK.md` is the same)",
     "demo": "see all of it with a scripted model: no key, no Docker, no CLI",
+    "setup": "planner, workers, Docker: asked one by one, tried at once, written at the end",
+    "config": "show, get, set and edit settings, and where each came from",
+    "completion": "completion of commands and options for bash, zsh or fish",
     "doctor": "whether a run could start here, and what to do where not",
     "status": "where the last run stands",
     "progress": "its tree of tasks",
     "receipts": "what was checked, with which result",
     "history": "goal revisions, plans, starts and ends",
+    "changelog": "goal revisions and what each changed in the plan",
+    "changelog-overview": "the same, a line each",
+    "logs": "what a task's worker says and does; -f: as it goes on",
+    "diff": "what a task changed, or the whole run",
+    "decisions": "every change of a task's status and why",
+    "report": "the whole run as one page, Markdown or HTML",
+    "summaries": "what became of each task, in a sentence",
+    "token-stats": "who used how many tokens, and what it cost",
+    "cache-stats": "how much of it came from the providers' caches",
+    "projects": "the goals started from this folder",
+    "cleanup": "containers and data that goals have left behind; lists them first",
+    "clean-workspaces": "remove workspaces that no task needs; shows them first",
     "events": "what has happened; --follow: and what happens",
     "attach": "watch a run that goes on elsewhere on this machine; leaving it leaves the run",
     "answer": "answer a question of the planner's",
+    "approve": "let the plan that waits for you start",
+    "reject": "say what is wrong with it",
+    "ask": "ask the planner why something is as it is",
     "pause": "start nothing new; with a task: freeze its worker",
     "resume": "undo a pause",
     "stop": "end the engine; running workers go on",
@@ -33,9 +52,14 @@ COMMANDS = {
     "add": "add a task of your own to the plan",
     "edit": "change a task",
     "drop": "a task is no longer wanted",
+    "restore": "what was dropped is wanted after all",
+    "fsck": "whether a run's journal, store, processes and folders agree",
+    "recover": "the work that is kept of attempts, and how to have it back",
+    "restart": "begin a goal afresh; what there was is kept",
+    "backup": "a whole copy of the journal, also while the engine writes it",
 }
 ASKED = frozenset(
-    ("pause", "resume", "stop", "wake", "message", "kill", "retry", "escalate", "add", "edit", "drop")
+    ("pause", "resume", "stop", "wake", "message", "kill", "retry", "escalate", "add", "edit", "drop", "restore", "approve", "reject")
 )  # those that `asks` has a table of
 EPILOG = """\
 examples:
@@ -78,15 +102,21 @@ def main(argv: Sequence[str]) -> int:
         print(f"aura {__version__}")
         return 0
     name, rest = argv[0], argv[1:]
-    if name in ASKED:
-        asks = importlib.import_module("aura_engine.cli.asks")
-        return asks.run(asks.parser(name).parse_args(rest))
     if name in COMMANDS:
-        command = importlib.import_module(f"aura_engine.cli.{name}")
-        return command.run(command.parser().parse_args(rest))
+        return _module(name).run(parser_of(name).parse_args(rest))
     _refuse_mistyped(name)
     start = importlib.import_module("aura_engine.cli.start")
     return start.run(start.parser("aura").parse_args(argv))
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The options of one of COMMANDS."""
+    module = _module(name)
+    return module.parser(name) if name in ASKED else module.parser()
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"aura_engine.cli.{'asks' if name in ASKED else name.replace('-', '_')}")
 
 
 def _refuse_mistyped(name: str) -> None:
@@ -120,6 +150,15 @@ def entry() -> NoReturn:
     sys.exit(status)
 
 
+_SYSTEM = {
+    errno.EMFILE: "This process may not open more files. Allow it some thousand: ulimit -n 4096.",
+    errno.ENFILE: "The system has no room for another open file. End something that holds many.",
+    errno.ENOSPC: "The disk is full. Make room on it.",
+    errno.EDQUOT: "Your disk quota is used up. Make room.",
+}
+"""What the system may refuse at any place, in a person's words."""
+
+
 def _tell(error: Exception) -> int:
     """One line for a person; the exit status. What nobody foresaw goes into the run's log with its traceback."""
     from aura_engine.errors import AuraError
@@ -135,6 +174,10 @@ def _tell(error: Exception) -> int:
     innermost: BaseException = error
     while isinstance(innermost, BaseExceptionGroup):
         innermost = cast("BaseExceptionGroup[BaseException]", innermost).exceptions[0]
+    if isinstance(innermost, OSError) and innermost.errno in _SYSTEM:
+        said = f"{_SYSTEM[innermost.errno]} What has landed is safe, and the same command goes on."
+        print(f"aura: {said}", file=sys.stderr)
+        return 1
     frames = traceback.extract_tb(innermost.__traceback__)
     where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     text = " ".join(str(innermost).split())[:300]

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from aura_engine.clock import SystemClock
-from aura_engine.core.commands import Answer, Command, RetryTask, refusal
+from aura_engine.core.commands import Answer, Approve, Command, Reject, RetryTask, answer_of, refusal
 from aura_engine.core.events import QuestionAnswered, Requested
+from aura_engine.core.state import RunState
 from aura_engine.journal.lock import OwnerLock
 from aura_engine.journal.store import Journal
 from aura_engine.recorder import Recorder
@@ -30,14 +31,14 @@ async def _note(folder: Path, command: Command) -> str:
             recorder.replay()
             refused = refusal(recorder.state, command)
             if not refused:
-                await recorder.record(_event(command))
+                await recorder.record(_event(recorder.state, command))
             return refused
         finally:
             await recorder.journal.close()
 
 
-def _event(command: Command) -> QuestionAnswered | Requested:
-    if isinstance(command, Answer):
-        return QuestionAnswered(id=command.question, answer=command.answer)
+def _event(state: RunState, command: Command) -> QuestionAnswered | Requested:
+    if isinstance(command, Answer | Approve | Reject):
+        return answer_of(state, command)
     text = command.instructions if isinstance(command, RetryTask) else ""
     return Requested(command=command.kind, task=getattr(command, "task", ""), text=text, actor=command.actor)

@@ -5,11 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aura_engine.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from aura_engine.core.state import RunState
+
+
+def command(name: str, description: str, *examples: str, closing: str = "") -> argparse.ArgumentParser:
+    """A command's parser: what it does, and lines that show it in use (`command   what that does`)."""
+    shown = "\n".join(["examples:", *(f"  {line}" for line in examples)])
+    return argparse.ArgumentParser(
+        prog=f"aura {name}".strip(),
+        description=description,
+        epilog=f"{shown}\n\n{closing}" if closing else shown,
+        formatter_class=_Help,
+    )
+
+
+class _Help(argparse.HelpFormatter):
+    """Broken to the terminal's width, but for the examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +67,38 @@ def events_of(folder: Path) -> Iterator[tuple[object, float]]:
 
     for entry in Journal.open(folder / "journal.db", writer=False).read():
         yield decode(entry.kind, entry.payload), entry.time
+
+
+def told(folder: Path) -> tuple[RunState, list[tuple[object, float]]]:
+    """The state of a run by its journal, and the events with their wall times that it is made of."""
+    from aura_engine.core.fold import fold
+
+    events = list(events_of(folder))
+    return fold(events), events
+
+
+def task_and_number(text: str) -> tuple[str, int]:
+    """`A1.2#3` → (`A1.2`, 3); 0 where no attempt is named. UsageError for a number that is none."""
+    task, _, number = text.partition("#")
+    if number and not (number.isdecimal() and int(number)):
+        raise UsageError(f"“{text}” names no attempt.", cure="Write it as A1.2#3.")
+    return task, int(number or 0)
+
+
+def the_task(state: RunState, task: str) -> None:
+    """UsageError when there is no such task."""
+    if task not in state.tasks:
+        raise UsageError(f"There is no task “{task[:60]}”.", cure="aura progress lists them.")
+
+
+def print_models(models: Sequence[BaseModel]) -> None:
+    """A JSON list on stdout."""
+    print_json([model.model_dump(mode="json") for model in models])
+
+
+def print_model_line(model: BaseModel) -> None:
+    """One JSON object on a line of its own."""
+    print(json.dumps(model.model_dump(mode="json"), ensure_ascii=False))
 
 
 def print_json(value: Any) -> None:

@@ -21,7 +21,7 @@ class PlainView:
 
     def __init__(self, *, as_json: bool, out: TextIO) -> None:
         self._state = RunState()
-        self._json = as_json
+        self.as_json = as_json
         self._view = View(self._state, as_json=as_json, out=out)
         self._skip = 0
         self._recalled: deque[Told] = deque()
@@ -61,7 +61,7 @@ class PlainView:
 
     async def _follow(self, link: Link) -> None:
         # JSON tells each event by itself; for the story one has to know what came before.
-        since = self._skip if self._json else 0
+        since = self._skip if self.as_json else 0
         async for batch in link.events(since):
             for told in batch:
                 self._take(told)
@@ -69,7 +69,7 @@ class PlainView:
                 return
 
     def _take(self, told: Told) -> None:
-        if not self._json:
+        if not self.as_json:
             apply(self._state, told.event, told.time)
         if told.seq <= self._skip:
             self._recalled.append(told)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.errors import UsageError
 
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(prog="aura progress", description="The tree of tasks of the last run.")
+    made = command(
+        "progress",
+        "The tree of tasks of the last run.",
+        "aura progress          tasks with status, worker, checks and what they wait for",
+        "aura progress | less   it is Markdown: state/progress.md in the run's folder",
+    )
     add_data_options(made)
     return made
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from aura_engine.cli.options import add_data_options, events_of, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, events_of, print_json, run_folder
 
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura receipts", description="Every check that was run, on which tree, with which result."
+    made = command(
+        "receipts",
+        "Every check that was run, on which tree, with which result.",
+        "aura receipts          all, oldest first",
+        "aura receipts A1.2     one task's, or a group's (A1); “goal” for the goal's own",
+        "aura receipts --json   with hashes, durations and the end of the output",
     )
     made.add_argument("task", nargs="?", default="", metavar="TASK", help="only this task's (as A1.2)")
     add_data_options(made)

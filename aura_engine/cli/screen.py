@@ -6,6 +6,7 @@ The screen is found by its name, as backends are: the engine itself knows none.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import signal
@@ -17,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from aura_engine.cli.stand_in import Split, leave_input, print_to
+from aura_engine.errors import AuraError
 
 if TYPE_CHECKING:
     from aura_engine.config.load import Loaded
@@ -70,17 +72,22 @@ class Stage:
         signal.signal(signal.SIGTERM, pass_on)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both
         if split.goes_on():
-            print(
-                f"The run goes on in the background (process {split.child}). Watch it: aura attach. Stop it: aura stop."
-            )
-            return 0
+            how = f"The run goes on in the background (process {split.child})."
+            if split.broken:
+                how = f"The screen broke; the run's log says how. {how}"
+            print(f"{how} Watch it: aura attach. Stop it: aura stop.")
+            return int(split.broken)
         code = split.status()
         return code if code >= 0 else 128 - code
 
     def show(self, link: Link, loaded: Loaded, log: Path) -> None:
         """Show a run until the person leaves; where they leave it going on, the shell has its prompt back then."""
         self._screen = make(loaded, log)
-        self._screen.show(link)
+        try:
+            self._screen.show(link)
+        except AuraError:
+            self._let_go(log, broken=True)
+            raise
         if self._screen.background:
             self._let_go(log)
 
@@ -89,17 +96,27 @@ class Stage:
         if self._screen is not None:
             self._screen.leave()
 
-    def _let_go(self, log: Path) -> None:
+    def _let_go(self, log: Path, *, broken: bool = False) -> None:
         assert self._split is not None
         os.setsid()
         leave_input()
         print_to(log)
-        self._split.go_on()
+        self._split.go_on(broken=broken)
 
 
 def make(loaded: Loaded, log: Path) -> Any:
     """A screen (see aura_tui.run.Screen) as the settings want it; what libraries print meanwhile goes to `log`."""
     settings = loaded.settings
-    return importlib.import_module(SCREEN).screen(
-        theme=settings.theme, themes=loaded.folder / "themes", keys=loaded.keys, bell=settings.bell, log=log
+    gc.disable()  # imports make next to no garbage, and looking for it is a seventh of their time
+    try:
+        module = importlib.import_module(SCREEN)
+    finally:
+        gc.enable()
+    return module.screen(
+        theme=settings.theme,
+        themes=loaded.folder / "themes",
+        keys=loaded.keys,
+        bell=settings.bell,
+        log=log,
+        config=loaded.config_file,
     )

@@ -9,7 +9,7 @@ import os
 import sys
 from contextlib import suppress
 
-_GOES_ON = b"1"
+_GOES_ON, _BROKEN = b"1", b"2"
 
 
 class Split:
@@ -21,21 +21,25 @@ class Split:
         self._heard, self._tell = os.pipe()  # close-on-exec: no worker holds it
         self.child = os.fork()
         """Its pid in the process that was called; 0 in the child, which does the work."""
+        self.broken = False
+        """The child goes on since its screen broke, not because it was left."""
         os.close(self._tell if self.child else self._heard)
 
     def goes_on(self) -> bool:
         """Waits for the child's word that it goes on by itself; False when it ended without it."""
         with os.fdopen(self._heard, "rb") as pipe:
-            return pipe.read(1) == _GOES_ON
+            word = pipe.read(1)
+        self.broken = word == _BROKEN
+        return word in (_GOES_ON, _BROKEN)
 
     def status(self) -> int:
         """Waits for the child's end; its exit status, negative for a signal."""
         return os.waitstatus_to_exitcode(os.waitpid(self.child, 0)[1])
 
-    def go_on(self) -> None:
+    def go_on(self, *, broken: bool = False) -> None:
         """The child's word. Whoever waited may be gone."""
         with suppress(BrokenPipeError):
-            os.write(self._tell, _GOES_ON)
+            os.write(self._tell, _BROKEN if broken else _GOES_ON)
         os.close(self._tell)
 
 

@@ -19,6 +19,7 @@ def parser(prog: str = "aura start") -> argparse.ArgumentParser:
     )
     made.add_argument("file", nargs="?", metavar="TASK.md", help="the goal")
     made.add_argument("--task-file", metavar="FILE", help="the same, as an option")
+    made.add_argument("--plan", metavar="FILE", help="your own plan in place of the planner's first (docs/plans.md)")
     made.add_argument("--detach", action="store_true", help="run in the background; aura attach shows it")
     add_run_options(made)
     return made
@@ -47,7 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("Two task files were given.", cure="Give one: aura TASK.md")
     if not name:
         raise UsageError("No task file was given.", cure="Write your goal into task.md, then: aura task.md")
-    from aura_engine.cli.screen import Stage, staged
+    from aura_engine.cli.screen import Stage, staged, wanted
+
+    if wanted(arguments, os.environ) and not (arguments.config or arguments.override) and Path(name).is_file():
+        _set_up_first()
 
     def play(stage: Stage | None) -> int:
         from aura_engine.cli.run import run_goal
@@ -59,10 +63,28 @@ def run(arguments: argparse.Namespace) -> int:
             dict(os.environ),
             arguments,
             detach=arguments.detach,
+            plan=Path(arguments.plan).expanduser() if arguments.plan else None,
             stage=stage,
         )
 
     return staged(arguments, play)
+
+
+def _set_up_first() -> None:
+    """The first start without any configuration asks for one. UsageError when the person leaves that.
+
+    In a process of its own: what it loads to try the answers would stay in this one, which is about to split.
+    """
+    from aura_engine.setup.draft import Draft, Place
+
+    if not Draft(Place.of(dict(os.environ), project_of())).untouched:
+        return
+    import subprocess
+    import sys
+
+    asked = subprocess.run([sys.executable, "-P", "-m", "aura_engine.cli", "setup", "--ui", "full"], check=False)
+    if asked.returncode:
+        raise UsageError("Aura does not know yet who plans and who works.", cure="aura setup asks for it.")
 
 
 def flags_of(arguments: argparse.Namespace) -> dict[str, str]:

@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
-from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.errors import UsageError
 
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(prog="aura status", description="Where the last run of this folder stands.")
+    made = command(
+        "status",
+        "Where the last run of this folder stands.",
+        "aura status                         how it goes, what runs, what it needs, what it cost",
+        "aura status --task-file other.md    another goal's (aura projects lists them)",
+        "aura status --json | jq .tasks      for a script",
+    )
     add_data_options(made)
     return made
 
@@ -29,8 +36,19 @@ def run(arguments: argparse.Namespace) -> int:
     from aura_engine.journal.lock import owner
 
     owned = owner(folder / "lock") is not None
+    stalled = _stalled_since(folder / "state" / "stalled.json") if owned else None
     if arguments.json:
-        print_json({**status, "owned": owned})
+        print_json({**status, "owned": owned, "stalled": stalled is not None})
         return 0
     print(status_text(folder.name, status, now=time.time(), owned=owned))
+    if stalled is not None:
+        print(f"  stalled: its engine has not moved for {time.time() - stalled:.0f} s; engine.log says where it hangs")
     return 0
+
+
+def _stalled_since(marker: Path) -> float | None:
+    """Since when (wall time) the engine's loop is blocked, as its watchdog says; None when it is not."""
+    try:
+        return float(json.loads(marker.read_text("utf-8"))["since"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -25,6 +25,8 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     lines = [f"{_MARKS.get(state, '·')} {run}: {state.replace('_', ' ')}, {done}/{total} tasks done"]
     if status["reason"]:
         lines.append(f"  {status['reason']}")
+    if status.get("disk_full"):
+        lines.append(f"  DISK_FULL: {status['disk_full']}; nothing new starts until there is room")
     others = [f"{n} {name.replace('_', ' ')}" for name, n in tasks.items() if name not in ("total", "completed") and n]
     if others:
         lines.append(f"  tasks: {', '.join(others)}")

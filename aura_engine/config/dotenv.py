@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*=[ \t]*(.*)", re.DOTALL)
@@ -25,19 +26,25 @@ def parse_env(text: str) -> EnvFile:
     """The assignments in `text`. A quoted value may span lines; ` #` begins a comment after an unquoted one."""
     found = EnvFile()
     lines = text.lstrip("\ufeff").splitlines()
+    for at, name, value, _ in assignments(lines):
+        if value is not None:
+            found.values[name] = value
+        elif lines[at].strip() and not lines[at].lstrip().startswith("#"):
+            found.bad_lines.append((at + 1, lines[at]))
+    return found
+
+
+def assignments(lines: list[str]) -> Iterator[tuple[int, str, str | None, int]]:
+    """All of the lines in order: index, name, value and the number of lines it takes.
+
+    The value is None, the name empty or of an assignment whose quotes do not close, for a line that is none.
+    """
     at = 0
     while at < len(lines):
-        line = lines[at]
-        if not line.strip() or line.lstrip().startswith("#"):
-            at += 1
-            continue
-        name, value, used = _assignment(lines, at)
-        if value is None:
-            found.bad_lines.append((at + 1, line))
-        else:
-            found.values[name] = value
+        blank = not lines[at].strip() or lines[at].lstrip().startswith("#")
+        name, value, used = ("", None, 1) if blank else _assignment(lines, at)
+        yield at, name, value, used
         at += used
-    return found
 
 
 def _assignment(lines: list[str], at: int) -> tuple[str, str | None, int]:

@@ -11,7 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from aura_engine.config import references
 from aura_engine.config.fields import PREFIX
+from aura_engine.config.hook_settings import HOOK
 from aura_engine.config.settings import INFOS, Settings
 from aura_engine.config.sources import Source, config_folder, project_env, user_files
 from aura_engine.core.text import one_line
@@ -40,19 +42,58 @@ class Loaded:
     """Where the person's own configuration lies; it need not be there."""
     keys: Mapping[str, str]
     """The screen's keys as the person wants them: action → key."""
+    prices: Mapping[str, Any]
+    """Their own prices by model, as written."""
     notes: tuple[str, ...]
     """What the person should know, a sentence each: unknown and obsolete names, keys that others can read."""
+    config_file: Path | None = None
+    """The file that took the place of the person's own."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What the sources say, as it is written there."""
+
+    chosen: Mapping[str, tuple[str, str]]
+    """Name (AURA_…) → its text, and the source that it comes from; names that nobody set are not there."""
+    folder: Path
+    keys: Mapping[str, str]
+    prices: Mapping[str, Any]
+    notes: tuple[str, ...]
 
 
 def load_settings(
-    *, flags: Mapping[str, str], environ: Mapping[str, str], project: Path, config_file: Path | None = None
+    *,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    project: Path,
+    config_file: Path | None = None,
+    keys: bool = True,
 ) -> Loaded:
     """Read every source and check the outcome. An empty value counts as unset.
 
     `flags` maps names (with or without `AURA_`, in any case) to values; an unknown one there is an error, elsewhere a
-    note. `config_file` takes the place of the user's own files. Raises ConfigError naming the setting, its value, its
-    source and what is allowed.
+    note. `config_file` takes the place of the user's own files. Keys that are only referred to are fetched, which may
+    run a command, unless `keys` is off: who needs none should not make a password manager ask. Raises ConfigError
+    naming the setting, its value, its source and what is allowed.
     """
+    found = gather(flags=flags, environ=environ, project=project, config_file=config_file)
+    chosen, notes = found.chosen, list(found.notes)
+    notes += [
+        f"{name} (from {label}) has no effect any more: {INFOS[name].obsolete}."
+        for name, (_, label) in chosen.items()
+        if INFOS[name].obsolete
+    ]
+    notes += _from_strangers(chosen, str(project / ".env"))
+    origin = {name: _told(*chosen[name]) if name in chosen else DEFAULT for name in INFOS}
+    settings = settled(chosen, environ, keys=keys)
+    return Loaded(settings, origin, found.folder, found.keys, found.prices, tuple(notes), config_file)
+
+
+def gather(
+    *, flags: Mapping[str, str], environ: Mapping[str, str], project: Path, config_file: Path | None = None
+) -> Gathered:
+    """The sources as for `load_settings`, before anything is checked or fetched. ConfigError for one not readable."""
     notes: list[str] = []
     sources = [
         Source(FLAGS, {full_name(name): value for name, value in flags.items()}),
@@ -65,24 +106,22 @@ def load_settings(
         for name, value in source.values.items():
             if not value.strip():
                 continue
+            if name.startswith(HOOK) and source.label == str(project / ".env"):
+                notes.append(f"{name} (from {source.label}) is not taken: a project's file may not name a command.")
+                continue
             if name in INFOS:
                 chosen.setdefault(name, (value, source.label))
             elif source.label == FLAGS:
-                raise ConfigError(f"There is no setting {name}.", cure=_did_you_mean(name))
+                raise ConfigError(f"There is no setting {name}.", cure=did_you_mean(name))
             elif name.startswith(_RUNNER):
                 notes.append(f"{name} (from {source.label}) has no effect any more.")
             else:
-                notes.append(f"{name} (from {source.label}) is no setting of Aura's. {_did_you_mean(name)}".strip())
-    notes += [
-        f"{name} (from {label}) has no effect any more: {INFOS[name].obsolete}."
-        for name, (_, label) in chosen.items()
-        if INFOS[name].obsolete
-    ]
-    notes += _from_strangers(chosen, str(project / ".env"))
-    origin = {name: chosen[name][1] if name in chosen else DEFAULT for name in INFOS}
+                notes.append(f"{name} (from {source.label}) is no setting of Aura's. {did_you_mean(name)}".strip())
+    _refuse_references(chosen, str(project / ".env"))
     keys = next((source.keys for source in sources if source.keys), dict[str, str]())
     folder = config_file.absolute().parent if config_file else config_folder(environ)
-    return Loaded(_validated(chosen), origin, folder, keys, tuple(notes))
+    prices = next((source.prices for source in sources if source.prices), dict[str, Any]())
+    return Gathered(chosen, folder, keys, prices, tuple(notes))
 
 
 def parse_override(text: str) -> tuple[str, str]:
@@ -99,14 +138,27 @@ def full_name(name: str) -> str:
     return upper if upper.startswith(PREFIX) else PREFIX + upper
 
 
-def _did_you_mean(name: str) -> str:
+def did_you_mean(name: str) -> str:
+    """A question that names the nearest setting; empty when none is near."""
     near = difflib.get_close_matches(name, list(INFOS), 1, 0.75)
     return f"Did you mean {near[0]}?" if near else ""
 
 
-def _validated(chosen: Mapping[str, tuple[str, str]]) -> Settings:
+def settled(chosen: Mapping[str, tuple[str, str]], environ: Mapping[str, str], *, keys: bool = True) -> Settings:
+    """The settings that these texts make (see Gathered); with `keys` those referred to are fetched. ConfigError."""
+    fetched: dict[str, str] = {}
+    values: dict[str, str] = {}
+    for name, (value, _) in chosen.items():
+        if INFOS[name].secret and references.is_reference(value):
+            if not keys:
+                continue
+            if value not in fetched:
+                fetched[value] = references.resolve(name, value, environ)
+            values[INFOS[name].field] = fetched[value]
+        else:
+            values[INFOS[name].field] = value.strip()
     try:
-        return Settings.model_validate({INFOS[name].field: value.strip() for name, (value, _) in chosen.items()})
+        return Settings.model_validate(values)
     except ValidationError as error:
         lines = [_complaint(chosen, dict(detail)) for detail in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from None
@@ -126,6 +178,21 @@ def _complaint(chosen: Mapping[str, tuple[str, str]], detail: dict[str, Any]) ->
             meant = _MEANT.get(kind, str(detail["msg"])).format(**context)
     shown = "" if INFOS[name].secret else f" is “{one_line(value, 80)}”"
     return f"{name}{shown} (from {label}): {meant}"
+
+
+def _told(value: str, label: str) -> str:
+    """Where a value came from; of a key that is referred to also the reference."""
+    return f"{label} ({references.shown(value)})" if references.is_reference(value) else label
+
+
+def _refuse_references(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> None:
+    """A stranger's project must neither run a command at once nor send a variable of the person's elsewhere."""
+    for name, (value, label) in chosen.items():
+        if label == dotenv and INFOS[name].secret and references.is_reference(value):
+            raise ConfigError(
+                f"{name} (from {label}) refers to a key elsewhere, which a project's .env may not.",
+                cure="Write the reference into your own configuration: aura config set " + name,
+            )
 
 
 def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[str]:

@@ -16,6 +16,22 @@ class Containments(StrEnum):
     NONE = "none"
 
 
+class DockerNetwork(StrEnum):
+    """What workers in containers reach."""
+
+    BRIDGE = "bridge"
+    NONE = "none"
+
+
+class DockerFallback(StrEnum):
+    """What happens when workers cannot run in Docker."""
+
+    LOCAL = "local"
+    ASK = "ask"
+    STOP = "stop"
+
+
+DEFAULT_IMAGE = "ghcr.io/erickong/aura-claude-cuda:latest"
 _CYCLE = "the planner is woken by events, never on a timer"
 _CACHE = "done by itself"
 _FREE = "0 = off"
@@ -42,9 +58,25 @@ class ContainmentSettings(Group):
 class DockerSettings(Group):
     """Workers in containers."""
 
-    workers_in_docker: Switch = setting(False, "run each worker in a container of its own")
+    workers_in_docker: Switch = setting(False, "run each worker, and all checks, in a container of its own")
+    docker_image: str = setting(DEFAULT_IMAGE, "the workers' image: the local one of that name, else it is pulled")
+    docker_network: DockerNetwork = setting(
+        DockerNetwork.BRIDGE,
+        "of workers in containers: `bridge` (internet, no neighbours), `none` (only their model, through a relay)",
+        shown="bridge",
+    )
+    docker_host: str = setting(
+        "", "the Docker engine, such as `unix:///var/run/docker.sock`", shown="DOCKER_HOST, else its usual socket"
+    )
+    docker_fallback: DockerFallback = setting(
+        DockerFallback.LOCAL,
+        "when Docker or the image is not to be had: `local` workers for this run, `ask` you, or `stop`",
+        shown="local",
+    )
     docker_gpus: str = setting("", "GPUs in containers: empty = none, `all`, `device=0`, other `--gpus` values")
-    docker_extra_args: str = setting("", "further arguments as of `docker run`")
+    docker_extra_args: str = setting(
+        "", "flags as of `docker run` that leave the walls standing: `--memory 8g`, `-v /data:/data:ro`"
+    )
     docker_claude_api_key: Key = setting("", "older name: key of `claude` in Docker", secret=True)
     docker_claude_base_url: Url = setting("", "older name: address of `claude` in Docker")
     docker_claude_model: str = setting("", "older name: model of `claude` in Docker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -17,6 +18,13 @@ _BASE_URLS = {
     "anthropic": "https://api.anthropic.com",
     "openai": "https://api.openai.com/v1",
 }
+
+
+class Approvals(StrEnum):
+    """What waits for the person's approval."""
+
+    NEVER = "never"
+    PLAN = "plan"
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class PlannerSettings(Group):
     api_fallback_provider: Provider = setting("", "its provider", shown="by address")
     api_max_tokens: int = setting(4096, "longest answer of the planner, in tokens", ge=256, le=1_000_000)
     api_timeout: Seconds = setting(300.0, "limit for one call of the planner", shown="300 s")
+    approve: Approvals = setting(
+        Approvals.NEVER,
+        "when a plan waits for `aura approve`: `never`, or `plan` (the first one, and after each edit of the goal)",
+        shown="never",
+    )
     search_api_key: Key = setting("", "Tavily key; without it the planner has no web search", secret=True)
     token_price_cache_hit: float = setting(0.145, "USD per million planner tokens read from the cache", ge=0)
     token_price_cache_miss: float = setting(1.74, "USD per million planner tokens read anew", ge=0)

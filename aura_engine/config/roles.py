@@ -151,11 +151,15 @@ def _older_names(settings: Settings, role: RoleSettings) -> RoleSettings:
             model = role.model or (settings.opencode_model if wanted else "")
             return replace(role, model=model, max_turns=turns)
         case "claude" if settings.workers_in_docker:
+            # Its older model's own default was the planner's; that name means something where the service is theirs.
+            older = not (role.api_key or role.base_url) and bool(
+                settings.docker_claude_api_key or settings.docker_claude_base_url
+            )
             return replace(
                 role,
-                api_key=role.api_key or settings.docker_claude_api_key,
-                base_url=role.base_url or settings.docker_claude_base_url,
-                model=role.model or settings.docker_claude_model,
+                api_key=role.api_key or ("" if role.base_url else settings.docker_claude_api_key),
+                base_url=role.base_url or ("" if role.api_key else settings.docker_claude_base_url),
+                model=role.model or settings.docker_claude_model or (settings.api_model if older else ""),
             )
         case _:
             return role

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aura_engine.config.fields import describe
+from aura_engine.config.hook_settings import HookSettings
 from aura_engine.config.machine_settings import (
     ContainmentSettings,
     DockerSettings,
@@ -11,17 +12,22 @@ from aura_engine.config.machine_settings import (
     ObsoleteSettings,
     ScreenSettings,
 )
+from aura_engine.config.money_settings import MoneySettings
 from aura_engine.config.planner_settings import PlannerSettings
+from aura_engine.config.survival_settings import SurvivalSettings
 from aura_engine.config.worker_settings import WorkerSettings
 
 GROUPS = (
     PlannerSettings,
     WorkerSettings,
+    MoneySettings,
+    HookSettings,
     FolderSettings,
     ScreenSettings,
     ContainmentSettings,
     DockerSettings,
     GuardSettings,
+    SurvivalSettings,
     ObsoleteSettings,
 )
 
@@ -29,11 +35,14 @@ GROUPS = (
 # pydantic collects the fields of the last base first.
 class Settings(
     ObsoleteSettings,
+    SurvivalSettings,
     GuardSettings,
     DockerSettings,
     ContainmentSettings,
     ScreenSettings,
     FolderSettings,
+    HookSettings,
+    MoneySettings,
     WorkerSettings,
     PlannerSettings,
 ):

@@ -25,6 +25,8 @@ class Source:
     values: Mapping[str, str]
     keys: Mapping[str, str] = field(default_factory=dict[str, str])
     """The screen's keys: action → key."""
+    prices: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The person's own prices by model, as written."""
 
 
 def project_env(project: Path, notes: list[str]) -> list[Source]:
@@ -81,9 +83,12 @@ def _toml_source(path: Path, notes: list[str]) -> list[Source]:
     keys = table.pop("keys", {})
     if not isinstance(keys, dict) or not all(isinstance(key, str) for key in cast("dict[str, Any]", keys).values()):
         raise ConfigError(f"{path}: [keys] must be a table of keys.", cure='Such as: "worker.kill" = "K"')
+    prices: Any = table.pop("prices") if isinstance(table.get("prices"), dict) else {}  # a text names a file
+    if isinstance(table.get("hooks"), dict):
+        table["hook"] = table.pop("hooks")  # AURA_HOOK_…: one each
     values = _flat(path, table, "")
     _warn_if_open(path, values, notes)
-    return [Source(str(path), values, cast("dict[str, str]", keys))]
+    return [Source(str(path), values, cast("dict[str, str]", keys), cast("dict[str, Any]", prices))]
 
 
 def _flat(path: Path, table: dict[str, Any], prefix: str) -> dict[str, str]:

@@ -25,9 +25,9 @@ class RunFiles:
             return None
         return path if os.access(path, os.R_OK) else None
 
-    async def prompt(self) -> str:
+    async def prompt(self, call: int) -> str:
         """See Link. OSError."""
-        return await asyncio.to_thread(_prompt, self._paths.current_prompt)
+        return await asyncio.to_thread(_prompt, self._paths.prompt(call))
 
     async def goal(self) -> str:
         """See Link. OSError, UnicodeDecodeError."""

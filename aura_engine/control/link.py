@@ -104,8 +104,8 @@ class Link(Protocol):
         """Unified diff of what landed, or of what is in work; "" when there is none."""
         ...
 
-    async def prompt(self) -> str:
-        """The exact prompt of the planner's last call; "" when there was none."""
+    async def prompt(self, call: int) -> str:
+        """The exact prompt of that call of the planner's; "" when it is not kept (any longer)."""
         ...
 
     async def goal(self) -> str:

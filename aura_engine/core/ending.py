@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aura_engine.core.events_planner import CAP_SETTINGS, cap_words
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
@@ -34,7 +35,11 @@ def how_it_ends(state: RunState) -> tuple[RunStatus, str]:
         unproven += [] if goal_proven(state) else ["the goal itself"]
         more = f" (done, unproven: {', '.join(unproven)})" if unproven else ""
         return RunStatus.ACHIEVED, f"{one_line(state.declared_summary, 300)}{more}"
+    if state.capped:
+        return RunStatus.BUDGET, f"{cap_words(state.capped)}; raise {CAP_SETTINGS[state.capped.measure]} to go on"
     questions = state.open_questions()
+    if state.unapproved:
+        return RunStatus.NEEDS_PERSON, "the plan waits for your approval (aura approve, or aura reject WHY)"
     if questions:
         return RunStatus.NEEDS_PERSON, f"{questions[0].question} (aura answer {questions[0].id} TEXT)"
     stuck = [f"{role}: {why}" for role, (until, why) in state.parked.items() if until is None]

@@ -13,6 +13,18 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from pydantic_core import PydanticSerializationError
 
+from aura_engine.core.budget import Caps
+from aura_engine.core.events_docker import WorkersPlaced
+from aura_engine.core.events_planner import (
+    CapReached,
+    Inquired,
+    InquiryAnswered,
+    MemoryEdited,
+    ModelAsked,
+    ModelReplied,
+    Reviewed,
+)
+from aura_engine.core.events_survival import DiskHeld, MemoryHeld, VaultTrimmed, WorkspaceKept
 from aura_engine.core.model import (
     Check,
     Ending,
@@ -45,6 +57,8 @@ class EngineStarted(Frozen):
     """Roles with a second worker that takes over while the first one is parked."""
     containment: str = ""
     """What keeps workers and checks from the person's files: `bubblewrap`, `landlock` or `none`."""
+    caps: Caps = Caps()
+    """In force from here on."""
 
 
 class Notice(Frozen):
@@ -134,7 +148,11 @@ class PlanChanged(Frozen):
     retry: tuple[Retry, ...] = ()
     goal_checks: tuple[Check, ...] = ()
     lessons: tuple[str, ...] = ()
+    memory: tuple[str, ...] | None = None
+    """The lessons kept so far, condensed to these; `lessons` come on top."""
     prepare: Prepare | None = None
+    written: bool = False
+    """The whole plan for a goal, from a file of the person's."""
 
 
 class QuestionAsked(Frozen):
@@ -146,6 +164,8 @@ class QuestionAsked(Frozen):
     options: tuple[str, ...] = ()
     default: str = ""
     task: str = ""
+    about: Literal["", "plan"] = ""
+    """`plan`: whether the plan that comes with it may start; nothing starts before the answer."""
 
 
 class QuestionAnswered(Frozen):
@@ -199,6 +219,8 @@ class WorkerEnded(Frozen):
     n: int
     ending: Ending
     exit: ExitRecord
+    charged: Usage | None = None
+    """What it is counted as: priced, with what a step that it was broken off in may have used. None: as it told."""
 
 
 class AttemptEnded(Frozen):
@@ -342,6 +364,7 @@ class RunEnded(Frozen):
 
 Event = Annotated[
     EngineStarted
+    | WorkersPlaced
     | Notice
     | GoalRead
     | BaseTaken
@@ -368,7 +391,18 @@ Event = Annotated[
     | MessageGiven
     | GoalChecked
     | Requested
-    | RunEnded,
+    | RunEnded
+    | ModelAsked
+    | ModelReplied
+    | CapReached
+    | MemoryEdited
+    | Reviewed
+    | Inquired
+    | InquiryAnswered
+    | WorkspaceKept
+    | VaultTrimmed
+    | DiskHeld
+    | MemoryHeld,
     Field(discriminator="kind"),
 ]
 

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aura_engine.core import events as ev
+from aura_engine.core import fold_planner as planner
+from aura_engine.core import fold_survival
 from aura_engine.core.model import Check, EndKind, Outcome, Phase, Role, RunStatus, TaskStatus, Verdict
 from aura_engine.core.plan import apply_change
 from aura_engine.core.state import ALLOWED, Attempt, Question, RunState, Task
@@ -23,6 +25,7 @@ def apply(state: RunState, event: object, time: float = 0.0) -> None:
     handler = _HANDLERS.get(type(event))
     if handler is not None:
         handler(state, event, time)
+    state.time = time
 
 
 def fold(events: Iterable[tuple[object, float]], state: RunState | None = None) -> RunState:
@@ -113,9 +116,20 @@ def _engine_started(state: RunState, e: ev.EngineStarted, time: float) -> None:
         state.answered = {key for key in state.answered if key.startswith(("goal_", "unproven", "question"))}
     state.status, state.ended_reason = RunStatus.RUNNING, ""
     state.started_at = state.started_at or time
+    state.disk_full = ""
+    state.memory_short = ""
     state.parked, state.parked_fallbacks = {}, {}
     state.fallbacks = frozenset(e.fallbacks)
+    state.placed = None
     state.planner_failure, state.planner_failures = None, 0
+    state.caps, state.left_at = e.caps, state.time
+    planner.engine_started(state)
+
+
+def _workers_placed(state: RunState, e: ev.WorkersPlaced, time: float) -> None:
+    state.placed = e
+    if e.docker:
+        state.images[e.image] = e.image_id
 
 
 def _goal_read(state: RunState, e: ev.GoalRead, time: float) -> None:
@@ -155,7 +169,7 @@ def _planner_asked(state: RunState, e: ev.PlannerAsked, time: float) -> None:
 
 
 def _planner_replied(state: RunState, e: ev.PlannerReplied, time: float) -> None:
-    state.planner_usage += e.usage
+    planner.conversation_ended(state, e.usage)
     state.planner_requests += e.requests
     state.planner_failure, state.planner_failures = None, 0
     state.told_revision, state.told_text = state.asking
@@ -163,7 +177,7 @@ def _planner_replied(state: RunState, e: ev.PlannerReplied, time: float) -> None
 
 
 def _planner_failed(state: RunState, e: ev.PlannerFailed, time: float) -> None:
-    state.planner_usage += e.usage
+    planner.conversation_ended(state, e.usage)
     state.planner_requests += e.requests
     state.planner_failure = (e.failure, e.message, e.retry_at)
     state.planner_failures += 1
@@ -189,11 +203,12 @@ def _plan_changed(state: RunState, e: ev.PlanChanged, time: float) -> None:
         if task.status in _RETRIABLE:
             task.extra, task.since = retry.instructions, len(task.attempts)
             _move(state, task, TaskStatus.PENDING, "retry ordered")
-    state.lessons += e.lessons
+    state.lessons = [*(state.lessons if e.memory is None else e.memory), *e.lessons]
     reindex(state)
     state.plan += 1
     if e.told:
-        state.told_revision, state.told_text = state.asking
+        state.told_revision, state.told_text = (state.revision, state.goal_text) if e.written else state.asking
+        state.plan_written = e.written
 
 
 def _goal_declared(state: RunState, e: ev.GoalDeclared, time: float) -> None:
@@ -201,7 +216,7 @@ def _goal_declared(state: RunState, e: ev.GoalDeclared, time: float) -> None:
 
 
 def _question_asked(state: RunState, e: ev.QuestionAsked, time: float) -> None:
-    state.questions[e.id] = Question(e.id, e.question, e.options, e.default, e.task)
+    state.questions[e.id] = Question(e.id, e.question, e.options, e.default, e.task, e.about)
 
 
 def _question_answered(state: RunState, e: ev.QuestionAnswered, time: float) -> None:
@@ -227,8 +242,11 @@ def _attempt_started(state: RunState, e: ev.AttemptStarted, time: float) -> None
 
 def _worker_ended(state: RunState, e: ev.WorkerEnded, time: float) -> None:
     attempt = _attempt(state, e.task, e.n)
-    attempt.ending, attempt.ended = e.ending, time
-    state.worker_usage += e.ending.usage
+    attempt.ending = e.ending
+    # It may have ended long before an engine was there to see it, and nobody knows when the machine went off.
+    known = e.exit.ended or (state.left_at if e.ending.kind is EndKind.LOST else time)
+    attempt.ended = known if attempt.started <= known <= time else time
+    planner.worker_ended(state, attempt, e.ending.usage if e.charged is None else e.charged)
     state.busy.discard(e.task)
     task = state.tasks[e.task]
     if e.ending.kind is EndKind.FINISHED and task.status is not TaskStatus.ARCHIVED:
@@ -266,6 +284,7 @@ def _landed(state: RunState, e: ev.Landed, time: float) -> None:
     attempt.outcome, attempt.reason, attempt.snapshot = Outcome.PASSED, "landed", e.snapshot
     attempt.ended = attempt.ended or time
     state.head, state.head_tree = e.commit, e.tree
+    state.landed_at = state.work
     task.commit, task.proven = e.commit, e.proven
     if task.status is TaskStatus.ARCHIVED:
         return
@@ -356,6 +375,10 @@ def _attempt(state: RunState, task_id: str, n: int) -> Attempt:
 
 _HANDLERS: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     ev.EngineStarted: _engine_started,
+    ev.VaultTrimmed: fold_survival.vault_trimmed,
+    ev.DiskHeld: fold_survival.disk_held,
+    ev.MemoryHeld: fold_survival.memory_held,
+    ev.WorkersPlaced: _workers_placed,
     ev.GoalRead: _goal_read,
     ev.BaseTaken: _base_taken,
     ev.PersonLanded: _person_landed,
@@ -382,4 +405,11 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     ev.GoalChecked: _goal_checked,
     ev.Requested: _requested,
     ev.RunEnded: _run_ended,
+    ev.ModelAsked: planner.model_asked,
+    ev.ModelReplied: planner.model_replied,
+    ev.CapReached: planner.cap_reached,
+    ev.MemoryEdited: planner.memory_edited,
+    ev.Reviewed: planner.reviewed,
+    ev.Inquired: planner.inquired,
+    ev.InquiryAnswered: planner.inquiry_answered,
 }

@@ -363,6 +363,12 @@ class ExitRecord(Frozen):
     """Descendants that had to be killed after the main process ended."""
     error: str = ""
     """Set when the worker could not be started at all."""
+    stopped: bool = False
+    """Its shim had been asked to stop it."""
+    oom: bool = False
+    """Its container ran out of memory: the system killed something in it, if not the main process."""
+    outside: str = ""
+    """Who ended it when nobody here did, in words: the container engine, as when it is started anew."""
 
 
 class SignalKind(StrEnum):
@@ -420,6 +426,12 @@ class EndKind(StrEnum):
     LOOPING = "looping"
     OUT_OF_MEMORY = "out_of_memory"
     """Killed by a signal that only the system sends so."""
+    OVER_LIMIT = "over_limit"
+    """It used more of the machine than a worker may."""
+    OVER_CAP = "over_cap"
+    """Its next step would have gone past what the attempt or its task may use."""
+    RUN_CAPPED = "run_capped"
+    """The same for the whole run: it goes on when the cap is raised."""
     LOST = "lost"
     """Its processes vanished or were ended from outside, as by a shutdown."""
 

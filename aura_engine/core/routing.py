@@ -24,8 +24,11 @@ OUTCOME_OF: dict[EndKind, Outcome] = {
     EndKind.OUT_OF_TURNS: Outcome.CAPABILITY,
     EndKind.LOOPING: Outcome.CAPABILITY,
     EndKind.OUT_OF_TIME: Outcome.BUDGET,
+    EndKind.OVER_CAP: Outcome.BUDGET,
+    EndKind.RUN_CAPPED: Outcome.INTERRUPTED,
     EndKind.CONTEXT_OVERFLOW: Outcome.RESOURCE,
     EndKind.OUT_OF_MEMORY: Outcome.RESOURCE,
+    EndKind.OVER_LIMIT: Outcome.RESOURCE,
     EndKind.KILLED: Outcome.INTERRUPTED,
     EndKind.LOST: Outcome.INTERRUPTED,
 }
@@ -33,7 +36,7 @@ OUTCOME_OF: dict[EndKind, Outcome] = {
 
 ROLE_WIDE = frozenset({EndKind.RATE_LIMIT, EndKind.OVERLOADED, EndKind.UNREACHABLE})
 NEEDS_PERSON = frozenset({EndKind.CREDENTIALS, EndKind.MONEY, EndKind.MISSING_CLI})
-CUT_OFF = ROLE_WIDE | {EndKind.CREDENTIALS, EndKind.MONEY, EndKind.KILLED, EndKind.LOST}
+CUT_OFF = ROLE_WIDE | {EndKind.CREDENTIALS, EndKind.MONEY, EndKind.KILLED, EndKind.LOST, EndKind.RUN_CAPPED}
 """Endings that say nothing about the work: the next attempt goes on in the same session, where the program can."""
 
 
@@ -114,7 +117,8 @@ def after(task: Task, mode: WorkerMode, *, per_role: int) -> Next:
     if outcome is Outcome.INFRASTRUCTURE:
         return _after_infrastructure(task, kind, reason)
     if outcome is Outcome.BUDGET:
-        return Next(Step.PLANNER, f"it ran out of its time: {reason}")
+        what = "reached its cap" if kind is EndKind.OVER_CAP else "ran out of its time"
+        return Next(Step.PLANNER, f"it {what}: {reason}")
     if outcome is Outcome.RESOURCE:
         tries = sum(a.outcome is Outcome.RESOURCE for a in task.counted)
         return Next(Step.RETRY, reason) if tries < 2 else Next(Step.PLANNER, f"too large for a worker: {reason}")

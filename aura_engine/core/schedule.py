@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, TypeGuard
 
+from aura_engine.core.events_planner import cap_words
 from aura_engine.core.model import Role, TaskStatus, WorkerMode
 from aura_engine.core.plan import id_key
 from aura_engine.core.routing import must_run_alone, role_for
@@ -54,7 +55,7 @@ def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list
     Nothing starts while the run is paused or the planner has not been told of the goal's first revision.
     """
     free = capacity - len(state.busy)
-    if state.paused or free <= 0 or not state.ready:
+    if state.paused or state.capped or state.no_room or state.plan_held or free <= 0 or not state.ready:
         return []
     if any(must_run_alone(state.tasks[task_id]) for task_id in state.busy | state.verifying):
         return []
@@ -99,6 +100,12 @@ def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: f
         return f"needs {', '.join(unmet[:3])}" + (" …" if len(unmet) > 3 else "")
     if state.paused:
         return "the run is paused"
+    if state.capped:
+        return f"the run's cap ({cap_words(state.capped)})"
+    if state.no_room:
+        return state.no_room
+    if state.plan_held:
+        return "your approval of the plan"
     if task.paused_at:
         return "paused by you"
     role = role_for(task, WorkerMode(state.mode) if state.mode else WorkerMode.AUTO)

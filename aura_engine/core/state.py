@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from aura_engine.core.budget import Caps, Spent, spent_of
+from aura_engine.core.events_docker import WorkersPlaced
+from aura_engine.core.events_planner import CapReached
 from aura_engine.core.model import (
     Check,
     Ending,
@@ -19,6 +22,8 @@ from aura_engine.core.model import (
 )
 from aura_engine.core.plan import Brief, TaskSpec, batch_index, batch_letter, id_key
 
+APPROVALS = frozenset({"approve", "approved", "yes", "y", "ok"})
+"""Answers that let a plan start; any other is what is wrong with it."""
 ALLOWED: dict[TaskStatus, frozenset[TaskStatus]] = {
     TaskStatus.PENDING: frozenset(
         {TaskStatus.IN_PROGRESS, TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED, TaskStatus.ARCHIVED}
@@ -53,6 +58,8 @@ class Attempt:
     """A person's messages that it was given with its prompt."""
     idle: float = 0.0
     """Seconds that it was paused: they do not count as work."""
+    usage: Usage = field(default_factory=Usage)
+    """What it is counted as; nothing while it runs."""
     process: ProcessRecord | None = None
     ending: Ending | None = None
     ended: float | None = None
@@ -72,6 +79,10 @@ class Attempt:
     def live(self) -> bool:
         """No terminal event yet (`landed` or `attempt_ended`)."""
         return self.outcome is None
+
+    def worked(self, now: float) -> float:
+        """Seconds that it has worked until `now`, or until its end; pauses left out."""
+        return max(0.0, (now if self.ended is None else self.ended) - self.started - self.idle)
 
     @property
     def resumed(self) -> bool:
@@ -123,6 +134,13 @@ class Task:
         return self.attempts[-1] if self.attempts and self.attempts[-1].live else None
 
     @property
+    def spent(self) -> Spent:
+        """What its workers that have ended used, all attempts together."""
+        ended = [attempt for attempt in self.attempts if attempt.ending is not None]
+        usage = sum((attempt.usage for attempt in ended), Usage())
+        return spent_of(usage, sum(attempt.worked(attempt.started) for attempt in ended))
+
+    @property
     def counted(self) -> list[Attempt]:
         """Attempts since the last ordered retry."""
         return [attempt for attempt in self.attempts if attempt.n > self.since]
@@ -137,6 +155,22 @@ class Question:
     options: tuple[str, ...]
     default: str
     task: str
+    about: str = ""
+    """`plan`: whether the plan may start."""
+    answer: str | None = None
+
+    @property
+    def approved(self) -> bool:
+        """The person lets the plan start."""
+        return self.about == "plan" and (self.answer or "").strip().lower().rstrip(".!") in APPROVALS
+
+
+@dataclass(slots=True)
+class Inquiry:
+    """Something a person asked the planner about the run."""
+
+    id: str
+    question: str
     answer: str | None = None
 
 
@@ -152,7 +186,17 @@ class RunState:
     status: RunStatus = RunStatus.RUNNING
     ended_reason: str = ""
     started_at: float = 0.0
+    time: float = 0.0
+    """Wall time of the last event."""
+    left_at: float = 0.0
+    """Wall time of the last event before this engine started."""
     paused: bool = False
+    disk_full: str = ""
+    """What is full while nothing new is started for lack of room."""
+    plan_written: bool = False
+    """The plan for the goal as it is came from a file of the person's."""
+    memory_short: str = ""
+    """How much memory is free while nothing new is started since its reserve is not."""
 
     revision: str = ""
     goal_text: str = ""
@@ -171,6 +215,14 @@ class RunState:
     """Triggers that the planner has answered: it is not asked about the same thing twice."""
     brief: Brief | None = None
     lessons: list[str] = field(default_factory=list[str])
+    advice: str = ""
+    """Of the last review, to the next planning."""
+    reviews: int = 0
+    reviewed_at: float = 0.0
+    """Seconds of work done by the last review."""
+    landed_at: float = 0.0
+    """`work` as it was at the last landing."""
+    inquiries: dict[str, Inquiry] = field(default_factory=dict[str, Inquiry])
 
     tasks: dict[str, Task] = field(default_factory=dict[str, Task])
     children: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -196,6 +248,10 @@ class RunState:
     take: str = ""
     parked: dict[Role, tuple[float | None, str]] = field(default_factory=dict[Role, tuple[float | None, str]])
     """Role → (wall time until which its worker starts nothing, None for until a person acts; why)."""
+    placed: WorkersPlaced | None = None
+    """Where containers were asked for at this start: whether there are any, and if not, why."""
+    images: dict[str, str] = field(default_factory=dict[str, str])
+    """Name of a workers' image → the id that it stood for when it was last used."""
     parked_fallbacks: dict[Role, tuple[float | None, str]] = field(default_factory=dict[Role, tuple[float | None, str]])
     fallbacks: frozenset[Role] = frozenset()
     """Roles that have a second worker."""
@@ -214,9 +270,39 @@ class RunState:
     planner_requests: int = 0
     planner_usage: Usage = field(default_factory=Usage)
     worker_usage: Usage = field(default_factory=Usage)
+    """Of the workers that have ended."""
+    caps: Caps = field(default_factory=Caps)
+    capped: CapReached | None = None
+    """The cap of the run that nothing more may be started for, until it is raised."""
+    work: float = 0.0
+    """Seconds that the workers that have ended worked, all together."""
+    reserved: dict[int, Usage] = field(default_factory=dict[int, Usage])
+    """What models that the engine asked and that have not replied yet may cost, by question."""
+    counted_usage: Usage = field(default_factory=Usage)
+    """What of the conversation under way is in `planner_usage` already."""
+    model_calls: int = 0
     planner_failure: tuple[str, str, float | None] | None = None
     """(failure, message, retry at) of the last planner call, None after a good one."""
     planner_failures: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """All that was counted so far, the planner's and that of the workers that have ended."""
+        return self.planner_usage + self.worker_usage
+
+    @property
+    def spent(self) -> Spent:
+        """What is settled and what the engine's own open questions to models may cost; not what workers use now."""
+        return spent_of(sum(self.reserved.values(), self.usage), self.work)
+
+    def worked(self, now: float) -> float:
+        """Seconds of work so far, of the workers that run now too."""
+        return self.work + sum(self.tasks[i].attempts[-1].worked(now) for i in self.busy)
+
+    @property
+    def no_room(self) -> str:
+        """Why nothing new may start for lack of disk or memory; empty when there is room."""
+        return self.disk_full or self.memory_short
 
     @property
     def prepare(self) -> Prepare | None:
@@ -257,6 +343,19 @@ class RunState:
     def open_questions(self) -> list[Question]:
         """Questions nobody answered yet."""
         return [question for question in self.questions.values() if question.answer is None]
+
+    @property
+    def unapproved(self) -> Question | None:
+        """The question whether the plan may start, while nobody has answered it."""
+        return next((question for question in self.open_questions() if question.about == "plan"), None)
+
+    @property
+    def plan_held(self) -> bool:
+        """The plan may not start: nobody has said yet that it may, or the planner has still to make another."""
+        return any(
+            question.about == "plan" and not question.approved and f"question:{question.id}" not in self.answered
+            for question in self.questions.values()
+        )
 
     def blocked_by_question(self, task_id: str) -> bool:
         """True while an open question names this task or one of its ancestors."""

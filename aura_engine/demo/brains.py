@@ -50,6 +50,7 @@ Worker = str | Attempt | Sequence[Attempt] | Callable[[Ask, int], Attempt]
 """One command; the steps of every attempt; a list of steps per attempt (the last one again and again); or a function
 of the request and the attempt's number from 1. One that goes on with an earlier one's session is an attempt too."""
 UNSCRIPTED: Mapping[str, Any] = {"verdict": "fail", "reason": "no judge is scripted", "citations": []}
+SILENT: Mapping[str, Any] = {"answer": "I am the scripted model: I can plan this example, but I know no answers."}
 Reaction = Sequence[ToolUse] | Callable[[Ask], Sequence[ToolUse]]
 """What the planner calls for a trigger. A function is asked again after each round, until it returns nothing."""
 
@@ -107,15 +108,16 @@ def plan_brain(
     *,
     on: Mapping[str, Reaction] | None = None,
     judge: Mapping[str, Any] | Callable[[Ask], Mapping[str, Any]] | None = None,
+    answer: Mapping[str, Any] | None = None,
 ) -> PlanBrain:
     """A brain for a whole run.
 
     `plan`: `tasks` (see `task`; groups have nested `tasks`), `checks` (goal checks, or names of the person's) or a
     whole `brief`, and `probes` (`{"task": key, "check": {...}}`). `workers`: title to what that worker does; `*` for
     all others. `on`: trigger to what the planner does then, beside the usual for `goal_new` and `all_landed`. `judge`:
-    the arguments of `give_verdict`.
+    the arguments of `give_verdict`. `answer`: those of `answer`, to whatever a person asks about the run.
     """
-    return PlanBrain(plan, workers, on or {}, judge)
+    return PlanBrain(plan, workers, on or {}, judge, answer)
 
 
 @dataclass
@@ -140,11 +142,13 @@ class PlanBrain:
         workers: Mapping[str, Worker],
         on: Mapping[str, Reaction],
         judge: Mapping[str, Any] | Callable[[Ask], Mapping[str, Any]] | None,
+        answer: Mapping[str, Any] | None = None,
     ) -> None:
         self._plan = plan
         self._workers = workers
         self._on = {"goal_new": _opening(plan), "all_landed": [call("declare_goal_reached", summary="All done.")], **on}
         self._judge = judge
+        self._reply = answer or SILENT
         self._running: dict[str, _Running] = {}
         self.triggers: list[str] = []
         """Triggers in the order in which the planner was asked."""
@@ -161,6 +165,8 @@ class PlanBrain:
         if "give_verdict" in ask.tools:
             judge = self._judge(ask) if callable(self._judge) else self._judge
             return say(call("give_verdict", **(judge or UNSCRIPTED)))
+        if "answer" in ask.tools:
+            return say(call("answer", **self._reply))
         return self._work(ask) if ask.tools else say("ok")
 
     def _planner(self, ask: Ask) -> Say:

@@ -66,7 +66,7 @@ def settings_in_force(loaded: Loaded, taken: list[Seat], environ: Mapping[str, s
     told = [finding(Level.WARNING, "configuration", note) for note in loaded.notes]
     told += _planners(loaded)
     for seat in taken:
-        told.append(_of_seat(loaded, seat))
+        told.append(of_seat(loaded, seat))
         if seat.chosen.note:
             told.append(finding(Level.NOTE, seat.who, seat.chosen.note))
     if settings.workers_in_docker:
@@ -101,7 +101,8 @@ def _of_planner(loaded: Loaded, who: str, api: PlannerApi, name: str) -> Finding
     return finding(Level.GOOD, who, text, facts=facts)
 
 
-def _of_seat(loaded: Loaded, seat: Seat) -> Finding:
+def of_seat(loaded: Loaded, seat: Seat) -> Finding:
+    """Whom a worker works for, and who pays for it."""
     chosen = seat.chosen
     model = f"the model {chosen.model}" if chosen.model else "the model that it chooses itself"
     at = address(chosen.base_url) if chosen.base_url else "its own service"

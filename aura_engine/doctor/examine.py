@@ -13,7 +13,9 @@ from aura_engine.config.load import Loaded, load_settings
 from aura_engine.config.settings import Settings
 from aura_engine.doctor import machine
 from aura_engine.doctor.brains import Seat, seats, settings_in_force, unreadable
+from aura_engine.doctor.docker import docker
 from aura_engine.doctor.findings import Finding, Level, Section, Tell
+from aura_engine.doctor.logout import logout
 from aura_engine.doctor.probe import probe
 from aura_engine.doctor.programs import programs, try_programs
 from aura_engine.doctor.walls import wall
@@ -43,7 +45,11 @@ async def examine(question: Question, tell: Tell) -> None:
     places = {"project": question.project, "data": data, "workspaces": workspaces}
     containment, walled = await asyncio.to_thread(wall, settings.containment, environ, tuple(places.values()))
     on_disk = await asyncio.to_thread(machine.places, places)
-    for finding in (machine.system(), await machine.git(), *on_disk, *configured, *walled):
+    leaving = await asyncio.to_thread(logout)
+    for finding in (machine.system(), await machine.git(), *on_disk, *leaving, *configured, *walled):
+        tell(finding)
+    docked = await docker(settings, environ)
+    for finding in docked:
         tell(finding)
     try:
         scratch = await asyncio.to_thread(_scratch, workspaces)
@@ -51,8 +57,9 @@ async def examine(question: Question, tell: Tell) -> None:
         tell(_no_scratch(workspaces, error))
         return
     try:
-        all_programs = await asyncio.to_thread(programs, settings, taken, environ)
-        await try_programs(all_programs, containment, scratch, environ, tell)
+        if not docked or docked[0].level is not Level.GOOD:  # else they are the image's
+            all_programs = await asyncio.to_thread(programs, settings, taken, environ)
+            await try_programs(all_programs, containment, scratch, environ, tell)
         if question.probe and loaded:
             await probe(settings, taken, containment, scratch, environ, tell)
     finally:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from aura_engine.config.planner_settings import PlannerApi
-from aura_engine.config.prices import priced
+from aura_engine.config.prices import prices_of
 from aura_engine.config.settings import Settings
 from aura_engine.core.model import Role, Usage, WorkerMode
 from aura_engine.core.text import dollars
@@ -60,7 +60,7 @@ async def probe(
     tell(_announced([who for who, _ in planners], errands))
     for each in untried:
         tell(each)
-    calls = [_call(who, api, settings) for who, api in planners]
+    calls = [call(who, api, settings) for who, api in planners]
     await tell_in_order([*calls, *(_run(who, errand) for who, errand in errands)], tell)
 
 
@@ -94,7 +94,7 @@ def _hand(settings: Settings, seat: Seat, environ: Mapping[str, str]) -> Hand:
     return (hired.second if seat.fallback else hired.first)[seat.role]
 
 
-async def _call(who: str, api: PlannerApi, settings: Settings) -> Finding:
+async def call(who: str, api: PlannerApi, settings: Settings) -> Finding:
     """One short answer of a planner's model."""
     request = ChatRequest(
         system=("Answer in one word.",),
@@ -116,7 +116,7 @@ async def _call(who: str, api: PlannerApi, settings: Settings) -> Finding:
     except ConfigError as error:
         return finding(Level.PROBLEM, who, str(error), error.cure)
     seconds = time.monotonic() - started
-    usage = priced(settings, reply.usage)
+    usage = prices_of(settings).charged(reply.usage, api.model)
     text = f"{api.model} answers: {_took(seconds, usage, dollars(usage.cost))}"
     return finding(Level.GOOD, who, text, facts=_facts(seconds, usage))
 

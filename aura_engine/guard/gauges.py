@@ -57,6 +57,8 @@ class GpuGauge(Frozen):
     memory_used: int
     pids: tuple[int, ...]
     """Processes that compute on it, as far as the driver tells."""
+    held: tuple[int, ...]
+    """Bytes of its memory that each of them holds; 0 where the driver does not tell, as in a container."""
 
 
 class WorkerMeter:
@@ -149,11 +151,13 @@ class Gpus:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         name = nvml.nvmlDeviceGetName(handle)
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
         return GpuGauge(
             index=index,
             name=name.decode(errors="replace") if isinstance(name, bytes) else str(name),
             busy=float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
             memory_total=int(memory.total),
             memory_used=int(memory.used),
-            pids=tuple(int(each.pid) for each in nvml.nvmlDeviceGetComputeRunningProcesses(handle)),
+            pids=tuple(int(each.pid) for each in running),
+            held=tuple(int(each.usedGpuMemory or 0) for each in running),
         )

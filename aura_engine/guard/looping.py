@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aura_engine.clock import steady
 from aura_engine.core.model import Signal, SignalKind
 from aura_engine.core.text import one_line
 from aura_engine.guard.activity import Limits
@@ -50,7 +50,7 @@ class View:
 
 def view(tree: Tree, workspace: Path) -> View:
     """Looks. Blocks for about 50 ms in 1,000 files."""
-    return View(time.monotonic(), contents(workspace), tree.look())
+    return View(steady(), contents(workspace), tree.look())
 
 
 def unchanged(before: View, after: View, limits: Limits) -> bool:

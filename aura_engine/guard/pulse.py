@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
+from aura_engine.clock import steady
 from aura_engine.guard.activity import Limits, Place, Sample, Verdict, judge, take
 from aura_engine.guard.managed import Jobs, Managed
 
@@ -26,7 +26,7 @@ class Pulse:
         limits: Limits | None = None,
         *,
         managed: Managed | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = steady,
     ) -> None:
         self._place = place
         self._limits = limits or Limits()

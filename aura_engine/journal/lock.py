@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from aura_engine.errors import JournalError, OwnedError
+from aura_engine.faults import fault
 
 TRIES = 4
 PAUSE = 0.05
@@ -63,6 +64,7 @@ class OwnerLock:
         except BaseException:
             os.close(descriptor)
             raise
+        fault("lock.taken")
         return cls(path, descriptor)
 
     def release(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from aura_engine.errors import DiskFull, JournalError
+from aura_engine.faults import fault
 
 APPLICATION_ID = 0x41757261
 """“Aura” in the file's header: another program's database is never taken for a journal."""
@@ -74,6 +75,7 @@ def create(path: Path) -> None:
         connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
         _step(connection, 0, "".join(MIGRATIONS), len(MIGRATIONS))
         connection.execute("INSERT INTO meta VALUES ('epoch', 0), ('run_id', ?)", (uuid.uuid4().hex,))
+    fault("journal.create")
     fresh.rename(path)
     sync_folder(path.parent)
 
@@ -116,6 +118,7 @@ def copy(path: Path, destination: Path) -> None:
             target.execute("PRAGMA journal_mode=DELETE")
         with part.open("rb") as file:
             os.fsync(file.fileno())
+        fault("backup.copied")
         part.rename(destination)
         sync_folder(destination.parent)
     except BaseException:
@@ -176,6 +179,7 @@ def explain(error: Exception, path: Path) -> JournalError:
 
 def _step(connection: sqlite3.Connection, number: int, script: str, version: int) -> None:
     """One migration in one transaction; on any error the file stays as it was."""
+    connection.set_trace_callback(lambda _: fault("journal.migrate"))
     try:
         # executescript commits what is open first, so the transaction stands in the script itself.
         connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version={version}; COMMIT;")
@@ -186,6 +190,8 @@ def _step(connection: sqlite3.Connection, number: int, script: str, version: int
             f"The journal could not be brought from schema {number} to {version}: {error}.",
             cure="Nothing was changed. Use the former version of Aura, or another folder with --data-dir.",
         ) from error
+    finally:
+        connection.set_trace_callback(None)
 
 
 def _layout(connection: sqlite3.Connection) -> list[tuple[str, str]]:

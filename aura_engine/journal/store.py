@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from aura_engine.errors import AuraError, JournalError
+from aura_engine.faults import fault
 from aura_engine.journal import schema
 from aura_engine.journal.filesystem import refuse_network
 from aura_engine.journal.writer import Pending, Trouble, Writer
@@ -78,6 +79,7 @@ class Journal:
             schema.migrate(connection, path, version)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+            fault("journal.opened")
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
         last = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
         if not isinstance(meta.get("epoch"), int) or not meta.get("run_id"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aura_engine.errors import AuraError, JournalError, OwnedError
+from aura_engine.faults import fault
 from aura_engine.journal import schema
 from aura_engine.journal.reserve import Reserve
 
@@ -78,6 +79,7 @@ class Writer:
                     self._settle(batch)
                 if not self._reserve.held and self.failure is None:
                     self._recover()
+            fault("journal.close")
         finally:
             self._reserve.release()
             with suppress(sqlite3.Error):
@@ -154,7 +156,9 @@ class Writer:
                 cure="Watch it with `aura status`.",
             )
         self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", rows)
+        fault("journal.commit")
         self._connection.execute("COMMIT")
+        fault("journal.committed")
         # Looked at after the commit and before anybody is told: what was written to a deleted file is not safe.
         try:
             there = schema.identity(self._path) == self._identity

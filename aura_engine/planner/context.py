@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from aura_engine.core.duration import format_duration
+from aura_engine.core.memory import MAX_LESSON, full
 from aura_engine.core.model import Receipt, TaskStatus
 from aura_engine.core.plan import id_key
 from aura_engine.core.state import OPEN, RunState, Task
@@ -40,7 +42,9 @@ def goal_text(state: RunState) -> str:
     if person:
         parts.append("The person's checks, by name: " + ", ".join(f"“{check.name}”" for check in person))
     if state.lessons:
-        parts.append("Lessons kept:\n" + "\n".join(f"- {lesson}" for lesson in state.lessons[-20:]))
+        parts.append("Lessons kept:\n" + "\n".join(f"- {one_line(lesson, MAX_LESSON)}" for lesson in state.lessons))
+        if full(state.lessons, share=0.9):
+            parts.append("The memory is nearly full: call condense_memory with fewer and shorter lessons.")
     return "\n\n".join(parts)
 
 
@@ -59,6 +63,8 @@ def situation(state: RunState, triggers: Sequence[Trigger], *, listing: str, dif
     for question in list(state.questions.values())[-MAX_QUESTIONS:]:
         answer = f"answered: {clean(question.answer)[:2000]}" if question.answer is not None else "not answered yet"
         parts.append(f"You asked the person: {question.question} — {answer}")
+    if state.advice:
+        parts.append(f"Advice of your last review:\n{state.advice}")
     if diff:
         parts.append(f"What changed in task.md since you last planned:\n{data(_cap(diff, 8000))}")
         parts.append(f"New tasks get ids beginning with {state.batch}.")
@@ -90,7 +96,31 @@ _WHY = {
     "that the work was done. Add one held-out probe each that fails without the work (add_probe), if there is one.",
     "broken": "A check that landed work passed is red on the head now. Add a task that mends it.",
     "question": "The person answered. Go on with the answer.",
+    "review": "A review is due. Stand back: is the plan still the shortest way to the goal, what costs much and brings "
+    "little, what goes wrong again and again, what is missing? Read what you need, then call write_review once, and "
+    "change the plan only where that clearly pays.",
 }
+
+
+def figures(state: RunState, now: float) -> str:
+    """What a review begins with: work, money, landings and how attempts ended."""
+    outcomes: dict[str, int] = {}
+    for task in state.leaves():
+        for attempt in task.attempts:
+            if attempt.outcome:
+                outcomes[attempt.outcome.value] = outcomes.get(attempt.outcome.value, 0) + 1
+    work = state.worked(now)
+    landed = sum(task.status is TaskStatus.COMPLETED for task in state.leaves())
+    costly = sorted(state.leaves(), key=lambda task: -task.spent.tokens)[:5]
+    return "\n".join(
+        [
+            f"work so far: {format_duration(round(work))}, since the last landing: "
+            f"{format_duration(round(max(0.0, work - state.landed_at)))}",
+            f"used: {state.usage.tokens} tokens, ${state.usage.cost:.2f}",
+            f"landed: {landed} tasks; attempts: {', '.join(f'{n} {name}' for name, n in outcomes.items()) or 'none'}",
+            "most used by: " + (", ".join(f"{t.spec.id} {t.spent.tokens}" for t in costly if t.attempts) or "nobody"),
+        ]
+    )
 
 
 def tree(state: RunState) -> str:

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from aura_engine.core import memory
+from aura_engine.core.budget import NOTHING, past
 from aura_engine.core.events import PlanChanged
 from aura_engine.core.model import Check, Prepare, TaskStatus, rel_path
 from aura_engine.core.plan import Brief, Criterion, IdMint, Retry, TaskChange, TaskSpec, apply_change
 from aura_engine.core.state import RunState
 from aura_engine.planner import tools
+
+ROOMY = 0.6
+"""A condensed memory fills no more than this share, or it would be full again at once."""
 
 
 class Refused(ValueError):
@@ -45,6 +50,10 @@ class Draft:
     retry: dict[str, Retry] = field(default_factory=dict[str, Retry])
     goal_checks: dict[str, Check] = field(default_factory=dict[str, Check])
     lessons: list[str] = field(default_factory=list[str])
+    memory: list[str] | None = None
+    """The lessons so far, condensed."""
+    review_due: bool = False
+    review: tools.WriteReview | None = None
     prepare: Prepare | None = None
     asked: bool = False
     """The person was asked something that the whole plan waits for."""
@@ -320,14 +329,34 @@ class Draft:
         task_id = self._id(args.id)
         if self.status(task_id) not in (TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED):
             raise Refused(f"{task_id} is {self.status(task_id)}: only failed, blocked or killed tasks can be retried")
+        task = self.state.tasks.get(task_id)
+        if task is not None and past(task.spent, NOTHING, self.state.caps.task):
+            raise Refused(f"{task_id} has used up what a task may: split it into smaller new ones, or archive it")
         self._refuse_leaks(args.instructions, hidden=self.hidden())
         self.retry[task_id] = Retry(id=task_id, instructions=args.instructions)
         return f"{task_id} runs again"
 
     def remember(self, args: tools.Remember) -> str:
-        """Keep a lesson."""
+        """Keep a lesson, while there is room."""
+        kept = self.state.lessons if self.memory is None else self.memory
+        if memory.full([*kept, *self.lessons, args.lesson]):
+            raise Refused("the memory is full: call condense_memory first, with fewer and shorter lessons")
         self.lessons.append(args.lesson)
         return "kept"
+
+    def condense_memory(self, args: tools.CondenseMemory) -> str:
+        """All lessons anew; those of this conversation stay."""
+        if memory.full(args.lessons, share=ROOMY):
+            raise Refused(f"that still fills more than {ROOMY:.0%} of the memory: say it in fewer words")
+        self.memory = list(args.lessons)
+        return "condensed"
+
+    def write_review(self, args: tools.WriteReview) -> str:
+        """What a review found."""
+        if not self.review_due:
+            raise Refused("no review is due")
+        self.review = args
+        return "written"
 
     # ---- lookups and the whole
 
@@ -368,9 +397,8 @@ class Draft:
 
     def event(self, reason: str, call: int, *, told: bool) -> PlanChanged | None:
         """The whole draft as one event; None when nothing was changed."""
-        if not (
-            self.brief or self.add or self.change or self.archive or self.retry or self.goal_checks or self.lessons
-        ):
+        plan = (self.brief, self.add, self.change, self.archive, self.retry, self.goal_checks)
+        if not (any(plan) or self.lessons or self.memory is not None):
             return None
         return PlanChanged(
             reason=reason,
@@ -383,6 +411,7 @@ class Draft:
             retry=tuple(self.retry.values()),
             goal_checks=tuple(self.goal_checks.values()),
             lessons=tuple(self.lessons),
+            memory=None if self.memory is None else tuple(self.memory),
             prepare=self.prepare,
         )
 

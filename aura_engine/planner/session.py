@@ -38,6 +38,15 @@ class Hands:
     declare: Callable[[str, Draft], Awaitable[str]]
     """Runs the goal checks; returns "" when the declaration stands, else why not (with the receipts)."""
     ask_person: Callable[[tools.AskPerson, Draft], Awaitable[str]]
+    web_fetch: Callable[[str], Awaitable[str]] | None = None
+    web_search: Callable[[str], Awaitable[str]] | None = None
+    """None: there is no such tool."""
+
+    @property
+    def tools(self) -> tuple[ToolSpec, ...]:
+        """Those on offer; the same in every request of a run, so that the provider's cache hits."""
+        missing = {name for name in ("web_fetch", "web_search") if getattr(self, name) is None}
+        return tuple(spec for spec in TOOL_SPECS if spec.name not in missing)
 
 
 @dataclass
@@ -73,7 +82,7 @@ async def converse(
     for _ in range(max_rounds):
         talk.requests += 1
         reply = await provider.complete(
-            ChatRequest(request.system, tuple(turns), TOOL_SPECS, request.max_tokens, request.deadline)
+            ChatRequest(request.system, tuple(turns), hands.tools, request.max_tokens, request.deadline)
         )
         talk.usage += reply.usage
         talk.said = reply.text or talk.said
@@ -130,6 +139,12 @@ async def _call(call: ToolCall, draft: Draft, hands: Hands) -> tuple[str, bool]:
             return await hands.read_file(args.path, args.offset), True
         case tools.ListFolder():
             return await hands.list_folder(args.path), True
+        case tools.WebFetch() if hands.web_fetch is not None:
+            return await hands.web_fetch(args.url), True
+        case tools.WebSearch() if hands.web_search is not None:
+            return await hands.web_search(args.query), True
+        case tools.WebFetch() | tools.WebSearch():
+            raise Refused(f"there is no {call.name} here")
         case tools.DeclareGoalReached():
             refused = await hands.declare(args.summary, draft)
             return (f"not reached: {refused}", True) if refused else ("the goal is reached", False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -112,10 +112,38 @@ class ListFolder(ToolArgs):
     path: str = ""
 
 
+Lesson = Annotated[str, Field(min_length=1, max_length=500)]
+
+
 class Remember(ToolArgs):
     """Keep a lesson for later plans."""
 
     lesson: str = Field(min_length=1, max_length=500)
+
+
+class CondenseMemory(ToolArgs):
+    """Replace all lessons kept so far by fewer and shorter ones; needed when the memory is full."""
+
+    lessons: list[Lesson] = Field(max_length=60)
+
+
+class WriteReview(ToolArgs):
+    """Put down what a review found; only when one is due."""
+
+    report: str = Field(min_length=1, max_length=20_000, description="Markdown, for the person")
+    advice: str = Field(default="", max_length=4000, description="to your own next planning")
+
+
+class WebFetch(ToolArgs):
+    """Read a page of the public web as text."""
+
+    url: str
+
+
+class WebSearch(ToolArgs):
+    """Search the web."""
+
+    query: str = Field(min_length=1, max_length=400)
 
 
 class AskPerson(ToolArgs):
@@ -144,6 +172,10 @@ TOOLS: dict[str, type[ToolArgs]] = {
     "read_file": ReadFile,
     "list_folder": ListFolder,
     "remember": Remember,
+    "condense_memory": CondenseMemory,
+    "write_review": WriteReview,
+    "web_fetch": WebFetch,
+    "web_search": WebSearch,
     "ask_person": AskPerson,
     "declare_goal_reached": DeclareGoalReached,
 }

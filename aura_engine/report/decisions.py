@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from aura_engine.clock import iso
 from aura_engine.core import events as ev
 from aura_engine.core.model import EndKind, Receipt, TaskStatus
 from aura_engine.core.text import one_line
+from aura_engine.report.words import clock_time
 
 KEPT = 2000
 _RETRIABLE = (TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED)
@@ -23,13 +25,13 @@ class _Move(NamedTuple):
 
 
 class DecisionLog:
-    """Keeps the last 2,000 entries. Feed it every event of the journal in order.
+    """Keeps the last `kept` entries, or all (None). Feed it every event of the journal in order.
 
     It goes by the events alone: the state may be ahead of the one that is being told about.
     """
 
-    def __init__(self) -> None:
-        self.entries: deque[dict[str, Any]] = deque(maxlen=KEPT)
+    def __init__(self, kept: int | None = KEPT) -> None:
+        self.entries: deque[dict[str, Any]] = deque(maxlen=kept)
         self.total = 0
         """How many there were in all."""
         self._groups: set[str] = set()
@@ -110,3 +112,13 @@ class DecisionLog:
             shown |= {"verdict": receipt.verdict.value, "exit_code": receipt.exit_code}
             shown |= {"tree": receipt.tree[:12], "output_hash": receipt.output_hash[:12]}
         return shown
+
+
+def decision_lines(entries: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Entries of the log for a person, with local times."""
+    for entry in entries:
+        when = clock_time(datetime.fromisoformat(entry["time"]).timestamp())
+        check = entry["evidence"].get("check")
+        red = f" (check “{check['name']}”)" if check else ""
+        moved = f"{entry['old_status'].replace('_', ' ')} → {entry['new_status'].replace('_', ' ')}"
+        yield f"{when}  {entry['task_id']}  {moved}: {entry['reason']}{red}"

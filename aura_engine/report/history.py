@@ -8,6 +8,7 @@ from typing import Any
 from aura_engine.clock import iso
 from aura_engine.core import events as ev
 from aura_engine.core.text import one_line
+from aura_engine.report.changes import title_of
 from aura_engine.report.words import count, date_time, short, why_asked
 
 
@@ -27,7 +28,7 @@ def history_rows(events: Iterable[tuple[object, float]]) -> list[dict[str, Any]]
                 revisions.append(event.revision)
                 word = "goal read" if len(revisions) == 1 else "goal edited"
                 detail = {"revision": event.revision, "checks": len(event.checks)}
-                found = "goal", f"{word}: revision {short(event.revision)}, {_title(event.text)}", detail
+                found = "goal", f"{word}: revision {short(event.revision)}, “{title_of(event.text)}”", detail
             case ev.PlanChanged():
                 found = "plan", _plan(event), {"call": event.call, "reason": event.reason}
             case ev.Landed():
@@ -65,9 +66,3 @@ def _plan(event: ev.PlanChanged) -> str:
     what = ", ".join(parts) or ("brief set" if event.brief else "nothing changed in the tree")
     why = why_asked(event.reason) or one_line(event.reason)
     return f"plan: {what}" + (f" — {why}" if why else "")
-
-
-def _title(text: str) -> str:
-    """The goal's first line that says something."""
-    first = next((line for line in text.splitlines() if line.strip(" #\t")), "")
-    return f"“{one_line(first.strip(' #'), 80)}”"

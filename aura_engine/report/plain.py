@@ -11,6 +11,7 @@ from aura_engine.core.plan import id_key
 from aura_engine.core.state import Attempt, RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.plain_end import ended
+from aura_engine.report.plain_planner import TELL_PLANNER
 from aura_engine.report.words import WHY_ASKED, amount, clock_time, count, fold_ascii, short, span, symbols, why_asked
 
 MAX_LISTED = 12
@@ -45,8 +46,29 @@ def _engine_started(e: ev.EngineStarted, state: RunState, time: float) -> Told:
     return [("start", f"Aura {e.version}{again}: {one_line(e.task_file)}{mode}{workers}")]
 
 
+def _workers_placed(e: ev.WorkersPlaced, state: RunState, time: float) -> Told:
+    if e.docker:
+        net = "no network but their model" if e.network == "none" else "internet"
+        image = f"{e.image} ({short(e.image_id.removeprefix('sha256:'))})"
+        return [("say", one_line(f"workers and checks run in Docker {e.engine}: {image}, {net}"))]
+    return [("bad", f"workers run on this machine instead of in Docker: {one_line(e.fallback, 600)}")]
+
+
 def _notice(e: ev.Notice, state: RunState, time: float) -> Told:
     return [({"error": "bad"}.get(e.level, "say"), one_line(e.text, 1000))]
+
+
+def _disk_held(e: ev.DiskHeld, state: RunState, time: float) -> Told:
+    if not e.text:
+        return [("say", "there is room on the disk again: work goes on")]
+    text = f"DISK_FULL: {one_line(e.text)}"
+    return [("bad", text), ("", "nothing new starts until there is room; what runs goes on, and nothing is lost")]
+
+
+def _workspace_kept(e: ev.WorkspaceKept, state: RunState, time: float) -> Told:
+    if not e.folder:
+        return []
+    return [("bad", f"the work of {e.task}#{e.n} could not be taken; its folder is kept: {one_line(e.folder, 500)}")]
 
 
 def _goal_read(e: ev.GoalRead, state: RunState, time: float) -> Told:
@@ -189,6 +211,16 @@ def _task_delayed(e: ev.TaskDelayed, state: RunState, time: float) -> Told:
     return [("held", f"{e.task} next try in {span(e.until - time)}")] if e.until > time else []
 
 
+def _cap_reached(e: ev.CapReached, state: RunState, time: float) -> Told:
+    cap = {"cost": f"${e.cap:g}", "tokens": f"{amount(int(e.cap))} tokens", "work": f"{span(e.cap)} of work"}[e.measure]
+    then = ": nothing new starts until it is raised" if e.scope == "run" else ""
+    return [("ask", f"the {e.scope}'s cap of {cap} is reached{then}")]
+
+
+def _inquiry_answered(e: ev.InquiryAnswered, state: RunState, time: float) -> Told:
+    return [("say", f"the planner answers ({e.id}): {one_line(e.answer, 2000)}")]
+
+
 def _role_parked(e: ev.RoleParked, state: RunState, time: float) -> Told:
     reason = one_line(e.reason, 300)
     if e.until is None:
@@ -233,8 +265,12 @@ def _some(names: tuple[str, ...] | list[str], limit: int = 5) -> str:
 
 
 _TELL: dict[type[Any], Callable[[Any, RunState, float], Told]] = {
+    **TELL_PLANNER,
     ev.EngineStarted: _engine_started,
+    ev.WorkersPlaced: _workers_placed,
     ev.Notice: _notice,
+    ev.DiskHeld: _disk_held,
+    ev.WorkspaceKept: _workspace_kept,
     ev.GoalRead: _goal_read,
     ev.PersonLanded: _person_landed,
     ev.PlannerAsked: _planner_asked,
@@ -252,6 +288,8 @@ _TELL: dict[type[Any], Callable[[Any, RunState, float], Told]] = {
     ev.TaskSettled: _task_settled,
     ev.TaskDelayed: _task_delayed,
     ev.RoleParked: _role_parked,
+    ev.CapReached: _cap_reached,
+    ev.InquiryAnswered: _inquiry_answered,
     ev.GoalChecked: _goal_checked,
     ev.Requested: _requested,
     ev.RunEnded: _run_ended,

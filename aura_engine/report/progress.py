@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from aura_engine.clock import iso
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.state import RunState, Task, tree_order
 from aura_engine.core.text import one_line
+from aura_engine.report.markdown import md
 from aura_engine.report.words import (
     STATUS_SYMBOL,
     UNICODE,
@@ -34,20 +33,20 @@ def _head(state: RunState, now: float) -> str:
     rest = ", ".join(f"{number} {name}" for name, number in counts.items() if name != TaskStatus.COMPLETED.value)
     status = "paused" if state.paused and state.status == "running" else state.status.value
     lines = [
-        f"# {_md(state.task_file.rsplit('/', 1)[-1] or 'Progress')}: {status}",
+        f"# {md(state.task_file.rsplit('/', 1)[-1] or 'Progress')}: {status}",
         "",
-        *([f"- why: {_md(state.ended_reason)}"] if state.ended_reason else []),
+        *([f"- why: {md(state.ended_reason)}"] if state.ended_reason else []),
         f"- as of {iso(now)}, {span(now - state.started_at) if state.started_at else '0s'} after the first start",
         f"- {done} of {count(wanted(counts), 'task')} done" + (f" ({rest})" if rest else ""),
         f"- {spent(state)}: workers {amount(state.worker_usage.tokens)}, planner {amount(state.planner_usage.tokens)}"
         f" in {count(state.planner_requests, 'request')}",
     ]
     if state.brief:
-        lines.append(f"- goal: {_md(state.brief.final_goal, 500)}")
+        lines.append(f"- goal: {md(state.brief.final_goal, 500)}")
     for role, (until, reason) in state.parked.items():
         if until is None or until > now:
             when = f"until {iso(until)}" if until else "until you act"
-            lines.append(f"- {role.value} waits {when}: {_md(reason)}")
+            lines.append(f"- {role.value} waits {when}: {md(reason)}")
     return "\n".join(lines)
 
 
@@ -58,9 +57,9 @@ def _questions(state: RunState) -> str:
     lines = ["## Needs you", ""]
     for question in asked:
         about = f" ({question.task} waits)" if question.task else ""
-        options = f" Options: {', '.join(_md(option, 80) for option in question.options)}." if question.options else ""
-        default = f" Without an answer: {_md(question.default, 80)}." if question.default else ""
-        lines.append(f"- {question.id}{about}: {_md(question.question, 1000)}{options}{default}")
+        options = f" Options: {', '.join(md(option, 80) for option in question.options)}." if question.options else ""
+        default = f" Without an answer: {md(question.default, 80)}." if question.default else ""
+        lines.append(f"- {question.id}{about}: {md(question.question, 1000)}{options}{default}")
     return "\n".join(lines)
 
 
@@ -73,7 +72,7 @@ def _tree(state: RunState, now: float) -> str:
 
 def _row(state: RunState, task: Task, now: float) -> str:
     spec = task.spec
-    title = _md(spec.title, 120)
+    title = md(spec.title, 120)
     if spec.group:
         below = state.leaves_of(spec.id)
         done = sum(state.tasks[leaf].status is TaskStatus.COMPLETED for leaf in below)
@@ -90,9 +89,9 @@ def _row(state: RunState, task: Task, now: float) -> str:
     if task.status is TaskStatus.PENDING and spec.needs:
         facts.append(f"needs {', '.join(spec.needs[:6])}{' …' if len(spec.needs) > 6 else ''}")
     if task.status is TaskStatus.COMPLETED and not task.proven:
-        facts.append(f"unproven: {_md(task.reason)}")
+        facts.append(f"unproven: {md(task.reason)}")
     elif task.reason and task.status not in (TaskStatus.COMPLETED, TaskStatus.IN_PROGRESS, TaskStatus.VERIFYING):
-        facts.append(_md(task.reason))
+        facts.append(md(task.reason))
     return f"{UNICODE[STATUS_SYMBOL[task.status]]} {spec.id} {title} — {'; '.join(facts)}"
 
 
@@ -103,12 +102,12 @@ def _goal_checks(state: RunState) -> str:
     for name, check in state.goal_checks.items():
         receipt = state.goal_receipts.get(name)
         verdict = "not run yet" if receipt is None else receipt.verdict.value
-        why = f": {_md(receipt.reason)}" if receipt and receipt.reason and not receipt.green else ""
+        why = f": {md(receipt.reason)}" if receipt and receipt.reason and not receipt.green else ""
         held = ", held out" if check.hidden else ""
         who = "yours" if check.person else "the planner's"
-        lines.append(f"- {UNICODE[verdict_symbol(receipt)]} {_md(name, 120)} ({who}{held}): {verdict}{why}")
+        lines.append(f"- {UNICODE[verdict_symbol(receipt)]} {md(name, 120)} ({who}{held}): {verdict}{why}")
     for name, (_, reason) in state.broken.items():
-        lines.append(f"- {UNICODE['bad']} {_md(name, 120)}: red on the head itself: {_md(reason)}")
+        lines.append(f"- {UNICODE['bad']} {md(name, 120)}: red on the head itself: {md(reason)}")
     return "\n".join(lines)
 
 
@@ -116,10 +115,4 @@ def _delivery(state: RunState) -> str:
     if not state.place:
         return ""
     take = f"\n- take it: `{one_line(state.take, 500)}`" if state.take else ""
-    return f"## Delivered\n\n- place: {_md(state.place, 500)}{take}"
-
-
-@lru_cache(maxsize=2048)
-def _md(text: str, width: int = 200) -> str:
-    """One cleaned line in which nothing starts a tag, a link or an image."""
-    return one_line(text, width).replace("<", "&lt;").replace("[", "\\[")
+    return f"## Delivered\n\n- place: {md(state.place, 500)}{take}"

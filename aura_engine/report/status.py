@@ -31,6 +31,7 @@ def status_json(state: RunState, now: float, decisions: Sequence[dict[str, Any]]
         "status": state.status.value,
         "reason": one_line(state.ended_reason),
         "paused": state.paused,
+        "disk_full": one_line(state.disk_full),
         "task_file": state.task_file,
         "revision": state.revision[:8],
         "started": iso(state.started_at) if state.started_at else None,

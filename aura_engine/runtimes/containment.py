@@ -119,6 +119,12 @@ class Containment:
         return "" if done.returncode == 0 else (said[-1] if said else f"exit status {done.returncode}")
 
 
+class InContainers(Containment):
+    """Workers and checks run in containers; on this machine nothing is started."""
+
+    name = "docker"
+
+
 def gpus() -> list[Path]:
     """Device files of the graphics processors."""
     return sorted(path for name in GPUS for path in Path("/dev").glob(name))

@@ -13,15 +13,17 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord
 from aura_engine.errors import RuntimeFault
+from aura_engine.faults import fault
 from aura_engine.runtimes import processes, shim, traces
 from aura_engine.runtimes.containment import NONE, Containment, View, program_at
 from aura_engine.runtimes.environment import worker_env
+from aura_engine.runtimes.inbox import Inbox
 from aura_engine.runtimes.scripts import script
 
 START_LIMIT = 15.0
@@ -34,11 +36,11 @@ LIMITS = {"NOFILE": 65_536, "NPROC": 8_192}
 _BELL_ROOM = 64
 
 
-class LocalWorker:
+class LocalWorker(Inbox):
     """One worker, started or adopted. `record` is its process, or its shim's where it could not be started."""
 
     def __init__(self, folder: Path, bell: int, *, pid: int) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.record = self.shim = ProcessRecord(pid=pid, start_time=0.0, boot_id="")
         self._stop_within = 0.0
         self._bell = bell
@@ -185,26 +187,6 @@ class LocalWorker:
             processes.signal_all(new, signum)
             done.update(new)
 
-    def sent(self) -> frozenset[str]:
-        """The lines that its input holds so far."""
-        return frozenset((self.folder / "input.jsonl").read_text("utf-8").split("\n"))
-
-    def send(self, line: str) -> None:
-        """Appends one line to the worker's input. RuntimeFault when its stdin was not kept open."""
-        data = line.rstrip("\n").replace("\n", " ").encode() + b"\n"
-        try:
-            fd = os.open(self.folder / "input.jsonl", os.O_WRONLY | os.O_APPEND)
-        except FileNotFoundError:
-            raise RuntimeFault("This worker takes no further input.") from None
-        try:
-            os.write(fd, data)
-        finally:
-            os.close(fd)
-
-    def close_input(self) -> None:
-        """Closes the worker's stdin once all that was sent has been read."""
-        self.send('{"aura":"close"}')
-
     def alive(self) -> bool:
         """Whether the main process still runs."""
         return not self._ended.is_set() and processes.alive(self.record)
@@ -233,6 +215,13 @@ class LocalRuntime:
         """Whether a wall stands around its workers."""
         return self._containment.name != NONE
 
+    async def way(self, folder: Path, base_url: str, key: str) -> tuple[str, str]:
+        """See Runtime: the real ones."""
+        return base_url, key
+
+    def counted(self, folder: Path) -> None:
+        """See Runtime: nothing stands between a worker and its model."""
+
     async def start(self, launch: LaunchSpec, folder: Path, name: str) -> LocalWorker:
         """Starts a worker whose traces are kept in `folder`; `name` shows in the process list.
 
@@ -241,6 +230,7 @@ class LocalRuntime:
         """
         self._write(launch, folder)
         bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
+        fault("worker.written")
         try:
             pid = self._use_spare(folder) or _spawn(str(folder / "spec.json"), f"aura-{name}")
         except OSError as error:
@@ -248,6 +238,7 @@ class LocalRuntime:
             raise RuntimeFault(
                 f"No process could be started for the worker: {error.strerror}.", cure="Are there too many processes?"
             ) from error
+        fault("worker.spawned")
         worker = LocalWorker(folder, bell, pid=pid)
         await worker.running()
         return worker
@@ -279,6 +270,15 @@ class LocalRuntime:
             finally:
                 os.close(pipe)
         return None
+
+    async def clear(self, folder: Path) -> None:
+        """See Runtime. Its records are the attempt's own files, and stay."""
+
+    async def tidy(self, live: Collection[Path]) -> None:
+        """See Runtime. Nothing outlives its shim."""
+
+    async def aclose(self) -> None:
+        """See Runtime."""
 
     def close(self) -> None:
         """End the shims that wait; workers go on."""

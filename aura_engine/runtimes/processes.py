@@ -108,6 +108,17 @@ def kill_left(leader: ProcessRecord, mark: str) -> None:
         time.sleep(0.005)
 
 
+def inner_pid(pid: int) -> int:
+    """The number of a process in the innermost pid namespace that it is in; 0 where that is not told."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_bytes().splitlines():
+            if line.startswith(b"NSpid:"):
+                return int(line.split()[-1])
+    except OSError:  # it has ended
+        pass
+    return 0
+
+
 def _has(pid: int, mark: str) -> bool:
     """Whether a living process was started with this mark."""
     if not mark or (shim.LINUX and not shim.start_time(pid)):

@@ -18,6 +18,10 @@ do not). In FOLDER it keeps
                    what it left is swept when the engine says so (SIGTERM), or nothing of it is left
     bell           a FIFO the engine listens to: `r` running, `x` exit.json is there, end of file: the shim is gone
 
+In a container it runs as `shim.py FOLDER/spec.json NAME TRACES`. Only the container's own start starts it, so the spec
+is not claimed; FOLDER is the container's, records and bell lie in TRACES, and what the spec's environment lacks is the
+image's.
+
 SIGTERM to the shim walks the stop ladder of the spec, so that an engine that dies in mid-stop leaves nothing half done.
 As a subreaper (Linux) it inherits every descendant, double-forked ones too, and ends only when none is left. Elsewhere
 the worker's process group and what `ps` showed below it are killed; a process that left both escapes.
@@ -172,8 +176,9 @@ def program_in(path: str, program: str) -> str:
 class Shim:
     """One worker from its start to the end of its last descendant."""
 
-    def __init__(self, folder: str, spec: dict[str, Any], bell: int) -> None:
+    def __init__(self, folder: str, spec: dict[str, Any], bell: int, traces: str = "") -> None:
         self.folder = folder
+        self.traces = traces or folder
         self.spec = spec
         self.bell = bell
         self.worker = 0
@@ -204,7 +209,7 @@ class Shim:
 
     def save(self, name: str, record: dict[str, Any], *, sync: bool = False) -> None:
         """Puts a record in place by rename; with `sync` it outlives a power cut."""
-        path = f"{self.folder}/{name}"
+        path = f"{self.traces}/{name}"
         fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, encode(record).encode())
         if sync:
@@ -260,14 +265,14 @@ class Shim:
     def _commit(self) -> None:
         """From here on the worker starts, and the engine can tell by whom; unless it has just taken the spec back."""
         self.save("starting.json", self._who())
-        if not self.drop("spec.json.claimed"):
+        if self.traces == self.folder and not self.drop("spec.json.claimed"):
             self.drop("starting.json")
             os._exit(0)
 
     def drop(self, name: str) -> bool:
         """Takes a file of the folder away; False when it is not there."""
         try:
-            os.unlink(f"{self.folder}/{name}")
+            os.unlink(f"{self.traces}/{name}")
         except OSError:
             return False
         return True
@@ -344,6 +349,7 @@ class Shim:
         self.ended = True
         self.exit |= {"code": None if code is None or code < 0 else code, "ended": time.time(), "error": error}
         self.exit["signal"] = -code if code is not None and code < 0 else None
+        self.exit["stopped"] = int(self.stop_asked)
         self.save("exit.json", self.exit)
         self.ring(b"x")
 
@@ -408,7 +414,7 @@ class Shim:
         """Lets what the worker left go on if it says that it handed something over; the engine looks whether it did."""
         if self.stop_asked or self.childless or not os.path.exists(f"{self.spec['cwd']}/process.json"):
             return
-        held = f"{self.folder}/held"
+        held = f"{self.traces}/held"
         os.close(os.open(held, os.O_WRONLY | os.O_CREAT, 0o600))
         while not (self.stop_asked or self.childless):
             self.wait()
@@ -480,16 +486,21 @@ def main() -> None:
     if not path:
         return
     os.umask(0o022)
-    folder = os.path.dirname(path)
-    bell = os.open(f"{folder}/bell", os.O_RDWR | os.O_NONBLOCK)
-    claimed = f"{path}.claimed"
+    folder, claimed = os.path.dirname(path), f"{path}.claimed"
+    traces = sys.argv[3] if len(sys.argv) > 3 else folder
+    if traces != folder and os.path.exists(f"{traces}/process.json"):
+        return  # somebody has started the container a second time
+    bell = os.open(f"{traces}/bell", os.O_RDWR | os.O_NONBLOCK)
     try:
-        os.rename(path, claimed)
-        with open(claimed, encoding="utf-8") as file:
+        if traces == folder:
+            os.rename(path, claimed)
+        with open(claimed if traces == folder else path, encoding="utf-8") as file:
             spec = decode(file.read())
     except FileNotFoundError:
         return
-    Shim(folder, spec, bell).run()
+    if traces != folder:
+        spec["env"] = {**os.environ, **spec["env"]}
+    Shim(folder, spec, bell, traces).run()
     os._exit(0)  # the interpreter's own clean-up would only take time
 
 

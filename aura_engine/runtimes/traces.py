@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from aura_engine.runtimes import processes
 
 LOOK = 0.02
 """Seconds between two looks at what another process has to write."""
+MOST_BYTES = 64 << 10
 DEATH = 2.0
 """Seconds that a killed shim may take to be gone."""
 
@@ -40,7 +42,7 @@ def told_in(folder: Path) -> Told | None:
     """Who runs there; None before a shim has taken the spec for good."""
     for name in ("process.json", "starting.json"):
         try:
-            found = json.loads((folder / name).read_bytes())
+            found = json.loads(slurp(folder / name))
             worker = ProcessRecord.model_validate(found["worker"]) if "worker" in found else None
             shim = ProcessRecord.model_validate(found["shim"])
             return Told(shim, worker, str(found.get("mark", "")), float(found.get("stop_within", 0.0)))
@@ -52,9 +54,23 @@ def told_in(folder: Path) -> Told | None:
 def exit_in(folder: Path) -> ExitRecord | None:
     """How its main process ended; None when it did not, or nobody wrote it down."""
     try:
-        return ExitRecord.model_validate_json((folder / "exit.json").read_bytes())
+        return ExitRecord.model_validate_json(slurp(folder / "exit.json"))
     except (OSError, ValidationError):  # an empty one is what a power cut leaves
         return None
+
+
+def slurp(path: Path) -> bytes:
+    """A record, which in a container its worker could have put there: no link is followed, nothing is waited for.
+
+    At most MOST_BYTES of it; OSError for what is no regular file.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(f"{path} is not a regular file")
+        return os.read(fd, MOST_BYTES)
+    finally:
+        os.close(fd)
 
 
 def is_unswept(folder: Path) -> bool:

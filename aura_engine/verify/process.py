@@ -38,6 +38,25 @@ class Ran:
     tail: str
 
 
+def end_leftovers(scratch: Path) -> int:
+    """Kill the commands that an engine left running when it died: those with a HOME below `scratch`; how many.
+
+    Blocks for some milliseconds. The run's lock must be held: it would end a living engine's as well.
+    """
+    below = f"{scratch}{os.sep}"
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+            if _MARK in environ and environ.get("HOME", "").startswith(below):
+                process.kill()
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue  # gone meanwhile, or not ours
+    psutil.wait_procs(found, timeout=_PIPE_GRACE)
+    return len(found)
+
+
 class _Output:
     """Standard output and error together: hashed whole, kept only at its end."""
 

@@ -8,11 +8,10 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from aura_engine.core.model import Check, Counts, Phase, Receipt, Verdict
 from aura_engine.errors import ProviderError, RuntimeFault
@@ -20,24 +19,12 @@ from aura_engine.verify import inside, junit
 from aura_engine.verify.counts import counts_in, own_report, problem_with_counts, runs_pytest, runs_unittest
 from aura_engine.verify.judge import Judge, excerpt_of, gather, problem_with
 from aura_engine.verify.place import Place
-from aura_engine.verify.process import Ran, run_command
+from aura_engine.verify.process import Ran
+from aura_engine.verify.runner import Command, Runner, run_here
 from aura_engine.verify.values import problem_with_file
 
 MAX_OUTPUT = 50_000_000
 _MAX_TAIL = 2_000
-
-
-class Wall(Protocol):
-    """The containment in force; see Containment.command."""
-
-    def __call__(self, argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
-        """The command line that runs `argv` with no more in its reach than this."""
-        ...
-
-
-def no_wall(argv: Sequence[str], *, write: Sequence[Path], temp: Path, network: bool) -> Sequence[str]:
-    """See Wall: none."""
-    return argv
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +35,7 @@ class Bench:
     """By allow-list: PATH and the like; HOME, TMPDIR and the runner's settings are added here."""
     scratch: Path
     """An existing folder outside the checkout, for the private folders of commands."""
-    wall: Wall = no_wall
+    runner: Runner = run_here
     judge: Judge | None = None
     max_output: int = MAX_OUTPUT
     """Bytes; more is red."""
@@ -159,15 +146,15 @@ async def _command(check: Check, command: str, checkout: Path, bench: Bench, cou
     for path in filter(None, (check.file, own)):
         inside.remove(checkout, path)
     async with bench.place() as place:
-        ran = await run_command(
-            bench.wall(
-                ["/bin/sh", "-c", command],
+        ran = await bench.runner(
+            Command(
+                ("/bin/sh", "-c", command),
+                cwd=checkout,
+                env=place.env(bench.env),
                 write=(checkout, place.folder),
                 temp=place.folder / "tmp",
                 network=check.network,
             ),
-            cwd=checkout,
-            env=place.env(bench.env),
             limit=check.timeout,
             max_output=bench.max_output,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aura_engine.core.duration import format_duration
-from aura_engine.core.model import Check
+from aura_engine.core.model import Check, Outcome
 from aura_engine.core.state import RunState, Task
 from aura_engine.core.text import clean
 
@@ -16,11 +16,13 @@ MAX_PROSE = 12_000
 MAX_RESULT = 1_200
 
 
-def worker_prompt(state: RunState, task: Task, *, budget: float, carried: bool, conflicts: Sequence[str] = ()) -> str:
+def worker_prompt(
+    state: RunState, task: Task, *, budget: float, carried: bool, conflicts: Sequence[str] = (), limits: str = ""
+) -> str:
     """The prompt of a task's next attempt, in Markdown.
 
     `budget` is in seconds. `carried`: the workspace holds the work of the last attempt; `conflicts`: files in it with
-    conflict markers.
+    conflict markers. `limits`: what its processes may use together.
     """
     spec = task.spec
     parts = [f"# Task {spec.id}: {spec.title}", spec.instructions or spec.title]
@@ -43,6 +45,7 @@ def worker_prompt(state: RunState, task: Task, *, budget: float, carried: bool, 
         "- A long job (a training, say) can outlive you: start it in the background with its output in a file, write\n"
         '  {"managed_subprocesses": [{"pid": PID, "kind": "WHAT", "log_path": "FILE"}]} to process.json, and end.\n'
         "  The task stays open, within its time, until the job has ended.\n"
+        f"{_limits(limits)}"
         f"- You have about {format_duration(budget)}. When done, say in a few sentences what you did. If it cannot be "
         "done, say so plainly: your word is not what decides."
     )
@@ -59,6 +62,10 @@ def resume_prompt(task: Task) -> str:
     if task.extra:
         parts.append(f"## Further instructions\n{task.extra}")
     return "\n\n".join([*parts, *_said(task.attempts[-1].messages)]) + "\n"
+
+
+def _limits(limits: str) -> str:
+    return f"- All your processes together may use, on average, at most: {limits}. More ends them.\n" if limits else ""
 
 
 def _said(messages: Sequence[str]) -> list[str]:
@@ -89,6 +96,12 @@ def _shown(check: Check) -> str:
 def _history(task: Task, *, carried: bool, conflicts: Sequence[str]) -> str:
     lines = ["## What was tried before"]
     lines += [attempt.hand_over for attempt in task.attempts[-3:] if attempt.hand_over]
+    last = next((attempt for attempt in reversed(task.attempts) if not attempt.live), None)
+    if last is not None and last.outcome is Outcome.RESOURCE:
+        lines.append(
+            "The last attempt needed more than there is. Take smaller steps: one thing at a time, fewer processes at "
+            "once, smaller batches, less text in one go."
+        )
     if conflicts:
         lines.append(
             "Your folder holds that work merged with what others landed meanwhile. These files have conflict markers "

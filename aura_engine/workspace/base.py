@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from aura_engine.paths import atomic_write
 from aura_engine.workspace import trees
 from aura_engine.workspace.files import MAX_FILE, Found, Root, Walk, mode_of
 from aura_engine.workspace.names import is_secret, parents, within
@@ -80,13 +80,7 @@ def _take_base(store: GitStore, folder: Path, exclude: frozenset[str]) -> Base:
         dirty=tuple(dirty_paths(folder)) if repository else (),
         exclude=tuple(sorted(exclude)),
     )
-    record = store.path / _RECORD
-    fresh = record.with_suffix(".new")
-    with fresh.open("w") as file:
-        json.dump(asdict(base), file)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(record)
+    atomic_write(store.path / _RECORD, json.dumps(asdict(base)))
     return base
 
 

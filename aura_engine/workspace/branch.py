@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from aura_engine.clock import Clock, SystemClock
 from aura_engine.errors import GitError
+from aura_engine.faults import fault
 from aura_engine.workspace import trees
 from aura_engine.workspace.base import Base
 from aura_engine.workspace.delivery import Delivered
@@ -79,6 +80,7 @@ class BranchDelivery:
         commit = self._commit(new, tree, parents_, message, new_tree)
         self._objects.add(new)
         before = branches[name].commit if name in branches else "0" * 40
+        fault("delivery.branch")
         args = ["update-ref", "-m", "aura: landed", f"refs/heads/{name}", commit, before]
         call(args, git_dir=self._repository.git_dir)
         return self._delivered(name, tuple(kept))

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from aura_engine.faults import fault
 from aura_engine.workspace import trees
 from aura_engine.workspace.files import Root, Stamp, Walk, mode_of, stamp
 from aura_engine.workspace.large import copy
@@ -156,4 +157,5 @@ class FolderDelivery:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+        fault("delivery.file")
         temporary.replace(place)

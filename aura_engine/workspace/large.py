@@ -9,7 +9,7 @@ import hashlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from aura_engine.workspace.objects import make
@@ -52,14 +52,19 @@ class LargeFiles:
         self._folder = folder
         self._by_pointer: dict[str, Path] = {}
 
-    def load(self) -> None:
-        """Make the folder, and know what earlier runs left in it."""
-        self._folder.mkdir(exist_ok=True)
+    def load(self, *, tidy: bool = True) -> None:
+        """Make the folder, and know what earlier runs left in it. `tidy` is for whoever owns the store."""
+        self._folder.mkdir(0o700, exist_ok=True)
         for place in self._folder.iterdir():
             if _NAME.fullmatch(place.name):
                 self._by_pointer[_pointer(place.name)[1]] = place
-            else:
+            elif tidy:
                 place.unlink()  # a copy that a crash cut short
+
+    def keep_only(self, pointers: Container[str]) -> None:
+        """Remove the large files that none of these blobs points to."""
+        for oid in [oid for oid in self._by_pointer if oid not in pointers]:
+            self._by_pointer.pop(oid).unlink(missing_ok=True)
 
     @property
     def any(self) -> bool:
@@ -85,7 +90,8 @@ class LargeFiles:
         read = 0
         temporary = self._folder / f"tmp-{secrets.token_hex(8)}"
         try:
-            with temporary.open("xb") as sink:
+            out = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(out, "wb") as sink:
                 for chunk in chunks(fd, size):
                     digest.update(chunk)
                     sink.write(chunk)

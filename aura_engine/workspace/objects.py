@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aura_engine.errors import GitError
+from aura_engine.faults import fault
 from aura_engine.workspace.git import CatFile, call
 
 FILE, EXECUTABLE, LINK, TREE, GITLINK = "100644", "100755", "120000", "40000", "160000"
@@ -129,6 +130,22 @@ def _unpacked(oid: bytes, body: bytes) -> tuple[str, bytes] | None:
     return (head.split()[0].decode(), data) if hashlib.sha1(text, usedforsecurity=False).digest() == oid else None
 
 
+def logged(git_dir: Path) -> New:
+    """What the log of a store holds, whole objects only: all that is in no pack yet, and perhaps more."""
+    log = git_dir / _LOG
+    data = log.read_bytes() if log.exists() else b""
+    found: New = {}
+    at = 0
+    while len(head := data[at : at + _LOG_HEAD.size]) == _LOG_HEAD.size:
+        oid, size = _LOG_HEAD.unpack(head)
+        at += _LOG_HEAD.size + size
+        known = _unpacked(oid, data[at - size : at])
+        if known is None:
+            break  # the last, torn append: nobody was told that it was written
+        found[oid.hex()] = known
+    return found
+
+
 def _write_all(fd: int, data: bytes) -> int:
     rest = memoryview(data)
     while rest:
@@ -202,6 +219,19 @@ class Objects:
 
     def recover(self) -> None:
         """Take in what the log holds from before a crash."""
+        found = self._logged()
+        if found:
+            self._add_pack(found)
+        log = self.git_dir / _LOG
+        if log.exists() and log.stat().st_size:
+            self._empty_log()
+
+    def look(self) -> frozenset[str]:
+        """For whoever only reads, beside an engine: take in what its log holds now, and change nothing; the ids."""
+        self._recent = self._logged()
+        return frozenset(self._recent)
+
+    def _logged(self) -> New:
         log = self.git_dir / _LOG
         data = log.read_bytes() if log.exists() else b""
         found: New = {}
@@ -213,10 +243,7 @@ class Objects:
             if known is None:
                 break  # the last, torn append: nobody was told that it was written
             found[oid.hex()] = known
-        if found:
-            self._add_pack(found)
-        if data:
-            self._empty_log()
+        return found
 
     def _read(self, oid: str) -> tuple[str, bytes]:
         return self._recent.get(oid) or self._cat.read(oid)
@@ -248,6 +275,7 @@ class Objects:
                 raise
             finally:
                 os.close(fd)
+            fault("store.logged")
             self._recent.update(new)
             self._recent_size += sum(len(data) for _, data in new.values())
             if length > _LOG_AT_MOST or self._recent_size > _RECENT_AT_MOST:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from aura_engine.errors import GitError
+from aura_engine.paths import atomic_write, private_dir
 from aura_engine.workspace import trees
 from aura_engine.workspace.files import MAX_FILE, Root, mode_of
 from aura_engine.workspace.git import call
@@ -32,6 +33,7 @@ IDENTITY = "Aura <aura@localhost>"
 _CONFIG = """[core]
 \trepositoryformatversion = 0
 \tbare = true
+\tsharedRepository = 0600
 \tfilemode = true
 \tsymlinks = true
 \tautocrlf = false
@@ -226,9 +228,9 @@ class GitStore:
 
     def _init(self) -> None:
         for folder in ("objects/info", "objects/pack", "refs/heads", "info", "indexes", "packs"):
-            (self.path / folder).mkdir(parents=True, exist_ok=True)
+            private_dir(self.path / folder)
         for name, text in (("config", _CONFIG), ("info/attributes", ATTRIBUTES), ("HEAD", "ref: refs/heads/line\n")):
-            (self.path / name).write_text(text)
+            atomic_write(self.path / name, text, durable=False)
         self.large.load()
         self.objects.recover()
 

@@ -82,7 +82,7 @@ class LinePacks:
 
     def _make(self, tree: str) -> LinePack:
         folder = self._store.path / "packs" / os.urandom(8).hex()
-        folder.mkdir(parents=True)
+        folder.mkdir(0o700, parents=True)
         args = ["pack-objects", "--revs", "--window=0", "-q", str(folder / "pack")]
         commit = self._store.commit_now(tree, (), _MESSAGE)
         self._store.objects.publish()

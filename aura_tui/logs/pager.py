@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from threading import Lock
 
 from aura_engine.core.model import Signal
+from aura_engine.report.steps import LABEL, Step, raw_step, said_clock, steps_of
 from aura_engine.report.words import clock_time
 from aura_engine.workers.base import StreamParser
+from aura_engine.workers.parsers import ParserMaker
 from aura_tui.logs.file import Line, LogFile
-from aura_tui.logs.steps import LABEL, ParserMaker, Step, raw_step, said_time, steps_of
 from aura_tui.logs.wrap import wrap
 
 RUN = 64
@@ -224,13 +224,7 @@ class Pager:
         return steps_of(signals)
 
     def _time(self, line: Line) -> str:
-        said = said_time(line.data)
-        try:
-            if said.isdigit():
-                return clock_time(int(said[:10]))
-            if said:
-                return clock_time(datetime.fromisoformat(said).timestamp())
-        except (ValueError, OverflowError, OSError):
-            pass
+        if said := said_clock(line.data):
+            return said
         seen = self.file.arrival(line.number)
         return clock_time(seen) if seen is not None else ""

@@ -1,3 +1,3 @@
-"""One .py and one .tcss per screen; the table of places is in table.py."""
+"""One .py and one .tcss per screen; the table of places is in aura_tui/places.py."""
 
 from __future__ import annotations

@@ -132,19 +132,18 @@ class Dashboard(Place):
             case "view.fold":
                 self.model.fold_all(folded=not self.model.outline.folded)
                 self.task_tree.frame()
-            case "back":
-                self._back()
             case _:
                 pass
 
-    def _back(self) -> None:
-        """Out of what is open: the zoom, a pane, a filter."""
+    def out(self) -> bool:
+        """See Place: the zoom, a pane, a filter."""
         if self.has_class("-zoom"):
             self.zoom()
         elif self.pane is not None:
             self.go_to_logs()
         elif self.model.outline.filter:
             self._filter("")
+        return True
 
     def _filter(self, text: str) -> None:
         self.model.filter(text)
@@ -215,7 +214,7 @@ class Dashboard(Place):
 
     @on(TaskTree.Opened)
     def _opened(self) -> None:
-        self.aura.action_do("task.detail")
+        self.aura.do("task.detail")
 
     @on(LogPane.Drawn)
     def _drawn(self, message: LogPane.Drawn) -> None:

@@ -1,4 +1,4 @@
-"""What the planner decided: when, why, what changed, what it cost, and the prompt of its last call."""
+"""What the planner decided: when, why, what changed, what it cost, and the exact prompt."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from aura_tui.widgets.title import Title
 
 PROMPT = 200_000
 """Characters of a prompt that are shown."""
+HELD = 8
+"""Prompts at hand; the engine keeps more."""
 
 
 class Decisions(Pair):
@@ -27,7 +29,8 @@ class Decisions(Pair):
 
     def __init__(self) -> None:
         super().__init__()
-        self._prompt = ""
+        self._prompts: dict[int, str] = {}
+        """By call; "" for one that is not to be had."""
         self._seen = -1
         """Which state of the history is shown."""
 
@@ -39,7 +42,6 @@ class Decisions(Pair):
             self.show()
             totals = decisions.totals(self.model.state, history.decisions)
             self.query_one("#pair-title", Title).set([(self.NAME, "title")], totals)
-            self._fetch()
         super().frame()
 
     def tick(self) -> None:
@@ -64,18 +66,21 @@ class Decisions(Pair):
     def _prompt_section(self, decision: Decision) -> list[Section]:
         if not decision.call:
             return []
-        last = next(each for each in reversed(self.model.history.decisions) if each.call)
-        if decision is not last:
-            return [Section("prompt", (("Prompt", "title"), ("  only that of the last call is kept", "dim")))]
-        body = prose(Para(self._prompt))
-        size = f"  {len(self._prompt):,} characters" if body else "  it cannot be had from here"
-        return [Section("prompt", (("Prompt", "title"), (size, "dim")), (), body, open=False)]
+        text = self._prompts.get(decision.call)
+        if text is None:
+            self._fetch(decision.call)
+            return [Section("prompt", (("Prompt", "title"), ("  asking for it", "dim")))]
+        size = f"  {len(text):,} characters" if text else "  it is not kept any longer"
+        return [Section("prompt", (("Prompt", "title"), (size, "dim")), (), prose(Para(text)), open=False)]
 
     @work(exclusive=True, group="prompt", exit_on_error=False)
-    async def _fetch(self) -> None:
+    async def _fetch(self, call: int) -> None:
         try:
-            self._prompt = (await self.aura.link.prompt())[:PROMPT]
+            text = (await self.aura.link.prompt(call))[:PROMPT]
         except (AuraError, OSError, UnicodeError):
-            self._prompt = ""
+            text = ""
+        if len(self._prompts) >= HELD:
+            del self._prompts[next(iter(self._prompts))]
+        self._prompts[call] = text
         if self.children:  # it may have been left meanwhile
             self.show_page()

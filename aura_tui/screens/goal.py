@@ -8,17 +8,17 @@ from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from aura_engine.core.model import RunStatus
 from aura_engine.core.text import one_line
 from aura_engine.errors import AuraError
 from aura_engine.report.words import count
 from aura_tui import decisions, revise
+from aura_tui.actions import bound
 from aura_tui.edit import Edit, Saw
 from aura_tui.screens.place import Place
 from aura_tui.widgets.editor import Editor
-from aura_tui.widgets.hints import Hint, Hints
 from aura_tui.widgets.prompt_line import PromptLine
 from aura_tui.widgets.sheet import Sheet
 from aura_tui.widgets.title import Title
@@ -27,29 +27,17 @@ LOOK = 2.0
 """Seconds between two looks at the file."""
 REST = 0.4
 """Seconds without a key before the blocks are checked."""
-HINTS = (
-    Hint("save", "^s", "save"),
-    Hint("find", "^f", "find"),
-    Hint("next", "F3", "next"),
-    Hint("problem", "F8", "next problem"),
-    Hint("undo", "^z", "undo"),
-    Hint("redo", "^y", "redo"),
-    Hint("leave", "esc", "back"),
-    Hint("app.palette", "^p", "palette"),
-)
 
 
 class Goal(Place):
     """Leaving keeps what is not saved: the next visit goes on with it."""
 
     CSS_PATH = "goal.tcss"
+    HINTS = ("goal.save", "goal.find", "goal.next", "goal.problem", "goal.undo", "goal.redo")
+    ENDING = ("app.back", "app.palette")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "save", "save", show=False, priority=True, id="goal.save"),
-        Binding("ctrl+f", "find", "find", show=False, priority=True, id="goal.find"),
-        Binding("f3", "next", "find next", show=False, priority=True, id="goal.next"),
-        Binding("shift+f3", "next(True)", "find the one before", show=False, priority=True, id="goal.previous"),
-        Binding("f8", "problem", "next problem", show=False, priority=True, id="goal.problem"),
-        Binding("escape", "leave", "back", show=False, priority=True, id="goal.leave"),
+        *(bound(id, f"app.do('{id}')", priority=True) for id in (*HINTS, "goal.previous")),
+        bound("app.back", "app.out", priority=True),
     ]
 
     def __init__(self) -> None:
@@ -100,20 +88,25 @@ class Goal(Place):
         super().tick()
         self._say()
 
-    def show_hints(self) -> None:
-        """See Place: letters are text here."""
-        self.query_one(Hints).show(HINTS)
-
-    @on(Hints.Chosen)
-    async def _hint(self, message: Hints.Chosen) -> None:
-        message.stop()
-        message.prevent_default()
-        if message.id.startswith("app."):
-            self.aura.action_do(message.id)
-        elif message.id in ("undo", "redo"):
-            getattr(self.editor, message.id)()
-        else:
-            await self.run_action(f"screen.{message.id}")
+    def view(self, id: str) -> None:
+        """See Place: what its own rows of the table say."""
+        match id:
+            case "goal.save":
+                self.save()
+            case "goal.find":
+                self.find()
+            case "goal.next" | "goal.previous":
+                self.find_next(back=id == "goal.previous")
+            case "goal.problem":
+                self.next_problem()
+            case "goal.undo":
+                self.editor.undo()
+            case "goal.redo":
+                self.editor.redo()
+            case "goal.start" | "goal.end":
+                self.editor.action_edge(id == "goal.end")
+            case _:
+                pass
 
     @work(exclusive=True, group="goal-file", exit_on_error=False)
     async def _look(self) -> None:
@@ -206,7 +199,7 @@ class Goal(Place):
         sheet.set_class(bool(pages), "-shown")
         sheet.show(pages)
 
-    def action_save(self) -> None:
+    def save(self) -> None:
         """Show what a save would change, then do it or not."""
         if not self._may_write:
             self.aura.say("This screen only looks on: another one steers the run.", "warning")
@@ -262,7 +255,7 @@ class Goal(Place):
             self.model.draft = None
             self._say()
 
-    def action_find(self) -> None:
+    def find(self) -> None:
         """Open the line in which a search is typed."""
         self._from = min(self.editor.selection)
         self.query_one(PromptLine).open("search", self.editor.selected_text.split("\n")[0] or self._needle)
@@ -275,7 +268,7 @@ class Goal(Place):
         if message.done:
             self.editor.focus()
 
-    def action_next(self, back: bool = False) -> None:
+    def find_next(self, *, back: bool = False) -> None:
         """To the next place that was searched for, or the one before."""
         if not self.editor.find(self._needle, back=back):
             self._missing()
@@ -284,17 +277,17 @@ class Goal(Place):
         needle = one_line(self._needle, 60)
         self.aura.say(f"“{needle}” is not in the goal." if needle else "Nothing was searched for yet.")
 
-    def action_problem(self) -> None:
+    def next_problem(self) -> None:
         """To the next line with something wrong."""
         if not self.editor.next_mark():
             self.aura.say("Nothing is wrong with the blocks.")
 
-    def action_leave(self) -> None:
-        """Out of the search, or of the place."""
+    def out(self) -> bool:
+        """See Place: out of the search first."""
         prompt = self.query_one(PromptLine)
         if prompt.display:
             prompt.action_cancel()
-            return
+            return True
         if self.edit.edited:
             self.aura.say("Your edit is not saved; it is kept here until you come back.", "warning")
-        self.dismiss()
+        return False

@@ -13,14 +13,14 @@ from textual.widgets import Static
 
 from aura_tui.actions import available, shown_key
 
-GROUPS = {"task": "The selected task", "run": "The run", "view": "Looking", "app": "Aura"}
-MOVING = (
-    ("↑ ↓", "Move; also pgup, pgdn, home, end"),
-    ("← →", "Fold and unfold, or go to the group above"),
-    ("tab", "The next panel; shift+tab: the one before"),
-    ("f", "In an output: follow the end again; also end"),
-    ("esc", "Back out of what is open"),
-)
+GROUPS = {
+    "move": "Moving",
+    "task": "The selected task",
+    "run": "The run",
+    "view": "Looking",
+    "goal": "In the goal's editor",
+    "app": "Aura",
+}
 
 
 class Help(ModalScreen[None]):
@@ -37,9 +37,10 @@ class Help(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """See Screen."""
-        parts = [_group("Moving", list(MOVING))]
+        parts: list[Content] = []
         for group, title in GROUPS.items():
             rows = [(shown_key(a, self._keymap), a.help) for a in available() if a.group == group]
+            rows += [("tab", "The next panel; shift+tab: the one before")] if group == "move" else []
             parts.append(_group(title, rows))
         parts.append(Content.styled("Every key can be changed in the config file: [keys] with the ids below.", "dim"))
         ids = "  ".join(action.id for action in available())

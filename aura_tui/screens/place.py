@@ -20,7 +20,9 @@ class Place(Screen[None]):
     """A full screen. Overrides `body`; `frame` is called after facts came in, `tick` once a second."""
 
     HINTS: ClassVar[tuple[str, ...]] = ()
-    """Ids of actions that its line of hints begins with, in this order; help and palette end it."""
+    """Ids of actions that its line of hints begins with, in this order."""
+    ENDING: ClassVar[tuple[str, ...]] = ("app.help", "app.palette")
+    """And those that it ends with, however narrow it gets."""
     AUTO_FOCUS = None
 
     aura = getters.app(BaseApp)
@@ -57,20 +59,26 @@ class Place(Screen[None]):
         self.show_header()
 
     def view(self, id: str) -> None:
-        """Do one of the table's `view.…` actions, or `back` for escape; one that means nothing here does nothing."""
+        """Do one of the table's actions that is a matter of the place; one that means nothing here does nothing."""
+
+    def out(self) -> bool:
+        """Back out of what is open in here; False when nothing is, and the place itself is to be left."""
+        return False
 
     def show_header(self) -> None:
         """Bring the header up to date."""
         aura = self.aura
         header = self.query_one(Header)
-        header.consent = "read-only" if aura.link.read_only else ""
+        placed = self.model.state.placed
+        away = "NOT IN DOCKER" if placed is not None and not placed.docker else ""
+        header.consent = "  ".join(filter(None, (away, "read-only" if aura.link.read_only else "")))
         header.show(self.model.figures(time.time(), aura.link.telemetry()))
 
     def show_hints(self) -> None:
         """Bring the hints up to date: what cannot be done now is dim."""
         aura, state = self.aura, self.model.state
         there = {action.id for action in available()}
-        named = [*self.HINTS, "app.help", "app.palette"]
+        named = [*self.HINTS, *self.ENDING]
         actions = [action_of(id) for id in named if id in there]
         self.query_one(Hints).show(
             [Hint(a.id, shown_key(a, aura.keys), a.label, enabled=not why_not(a, state, self.chosen)) for a in actions]
@@ -87,8 +95,8 @@ class Place(Screen[None]):
 
     def on_hints_chosen(self, message: Hints.Chosen) -> None:
         """A hint was clicked."""
-        self.aura.action_do(message.id)
+        self.aura.do(message.id)
 
     def on_header_needs_you(self) -> None:
         """The header's question was clicked."""
-        self.aura.action_do("run.answer")
+        self.aura.do("run.answer")

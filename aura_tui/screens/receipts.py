@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.text import one_line
@@ -23,7 +20,6 @@ class Receipts(Pair):
     CSS_PATH = "pair.tcss"
     HINTS = ("view.filter", "task.detail", "view.goal", "view.decisions", "view.timeline")
     NAME = "Receipts"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "out", "back", show=False, id="receipts.back")]
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,17 +87,17 @@ class Receipts(Pair):
     def opened(self) -> None:
         """See Pair: a landed task's check leads to its task."""
         if (tested := self._tested.get(self.list_.key)) is not None and tested.task:
-            self.aura.action_do("task.detail")
+            self.aura.do("task.detail")
         else:
             super().opened()
 
-    def action_out(self) -> None:
-        """Out of the filter, or of the place."""
-        if self.filter:
-            self.filter = ""
-            self.show()
-        else:
-            self.dismiss()
+    def out(self) -> bool:
+        """See Place: out of the filter first."""
+        if not self.filter:
+            return False
+        self.filter = ""
+        self.show()
+        return True
 
     def typed(self, message: PromptLine.Typed) -> None:
         """See Pair."""

@@ -94,4 +94,4 @@ class Timeline(Place):
 
     @on(Bars.Opened)
     def _opened(self) -> None:
-        self.aura.action_do("task.detail")
+        self.aura.do("task.detail")

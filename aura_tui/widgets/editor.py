@@ -10,10 +10,11 @@ from rich.style import Style
 from rich.text import Text
 from textual import getters
 from textual._text_area_theme import TextAreaTheme
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.widgets import TextArea
 
 from aura_engine.core.text import clean
+from aura_tui.actions import bound
 from aura_tui.base import BaseApp
 from aura_tui.edit import Place, find
 from aura_tui.logs.wrap import cut
@@ -36,8 +37,8 @@ class Editor(TextArea):
     """A TextArea for Markdown. What a file holds beside plain text is shown as a mark, and stays in the text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+home", "edge(False)", "start", show=False, id="editor.start"),
-        Binding("ctrl+end", "edge(True)", "end", show=False, id="editor.end"),
+        bound("goal.start", "edge(False)"),
+        bound("goal.end", "edge(True)"),
     ]
 
     aura = getters.app(BaseApp)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events, work
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from aura_engine.workers.parsers import parser_maker
+from aura_tui.actions import bound
 from aura_tui.logs.pager import Page, Pager, Place, Request, Shown
-from aura_tui.logs.steps import parser_maker
 from aura_tui.panes import Source
 from aura_tui.widgets.log_rows import row_parts
 from aura_tui.widgets.painted import Painted, Part
@@ -30,12 +31,13 @@ class LogPane(Painted, can_focus=True):
     """A view on a file that somebody else writes. All reading is done on a thread; the pane paints the latest page."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False, id="log.up"),
-        Binding("down", "move(1)", "down", show=False, id="log.down"),
-        Binding("pageup,b", "page(-1)", "page up", show=False, id="log.page_up"),
-        Binding("pagedown", "page(1)", "page down", show=False, id="log.page_down"),
-        Binding("home", "first", "first", show=False, id="log.first"),
-        Binding("end,f", "follow", "follow", show=False, id="log.follow"),
+        bound("move.up", "move(-1)"),
+        bound("move.down", "move(1)"),
+        bound("move.page_up", "page(-1)"),
+        bound("move.page_down", "page(1)"),
+        bound("move.first", "first"),
+        bound("move.last", "follow"),
+        bound("move.follow", "follow"),
     ]
 
     @dataclass

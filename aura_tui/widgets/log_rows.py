@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from aura_engine.report.steps import LABEL
 from aura_tui.logs.pager import CLOCK, Shown
-from aura_tui.logs.steps import LABEL
 from aura_tui.widgets.painted import Part
 
 LABELS = {"do": "key", "bad": "bad", "good": "good", "ask": "ask"}

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.widgets import Input
+
+from aura_tui.actions import bound
 
 
 class PromptLine(Input):
     """Hidden until it is opened; enter keeps what was typed, escape takes it back."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "cancel", show=False, id="prompt.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [bound("app.back", "cancel")]
 
     @dataclass
     class Typed(Message):

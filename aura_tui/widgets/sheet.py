@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from aura_tui.actions import bound
 from aura_tui.sheet import Layout, Part, Section
 from aura_tui.widgets.log_rows import marked
 from aura_tui.widgets.painted import Painted
@@ -26,19 +27,19 @@ class Sheet(Painted, ScrollView, can_focus=True):
     """Shows sections; what is looked at stays where it is when they change, and only changed rows are painted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False, id="sheet.up"),
-        Binding("down", "move(1)", "down", show=False, id="sheet.down"),
-        Binding("pageup", "page(-1)", "page up", show=False, id="sheet.page_up"),
-        Binding("pagedown", "page(1)", "page down", show=False, id="sheet.page_down"),
-        Binding("home", "move(-100000000)", "first", show=False, id="sheet.first"),
-        Binding("end", "move(100000000)", "last", show=False, id="sheet.last"),
-        Binding("left", "fold(True)", "fold", show=False, id="sheet.fold"),
-        Binding("right", "fold(False)", "unfold", show=False, id="sheet.unfold"),
-        Binding("enter", "open", "open", show=False, id="sheet.open"),
-        Binding("left_curly_bracket", "section(-1)", "section before", show=False, id="sheet.before"),
-        Binding("right_curly_bracket", "section(1)", "next section", show=False, id="sheet.next"),
-        Binding("shift+left,H", "pan(-1)", "pan left", show=False, id="sheet.pan_left"),
-        Binding("shift+right,L", "pan(1)", "pan right", show=False, id="sheet.pan_right"),
+        bound("move.up", "move(-1)"),
+        bound("move.down", "move(1)"),
+        bound("move.page_up", "page(-1)"),
+        bound("move.page_down", "page(1)"),
+        bound("move.first", "move(-100000000)"),
+        bound("move.last", "move(100000000)"),
+        bound("move.fold", "fold(True)"),
+        bound("move.unfold", "fold(False)"),
+        bound("task.detail", "open"),
+        bound("move.before", "section(-1)"),
+        bound("move.next", "section(1)"),
+        bound("move.pan_left", "pan(-1)"),
+        bound("move.pan_right", "pan(1)"),
     ]
 
     @dataclass

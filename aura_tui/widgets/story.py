@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
+from aura_tui.figures import Said
 from aura_tui.widgets.painted import Painted
-
-if TYPE_CHECKING:
-    from aura_tui.viewmodel import Said
 
 
 class Story(Painted):

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from aura_tui import chart
+from aura_tui.actions import bound
 from aura_tui.history import Bar
 from aura_tui.viewmodel import ViewModel
 from aura_tui.widgets.painted import Painted, Part
@@ -31,12 +32,12 @@ class Bars(Painted, ScrollView, can_focus=True):
     """The lanes of a run's history, with one attempt chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "step(-1)", "attempt before", show=False, id="bars.before"),
-        Binding("right", "step(1)", "next attempt", show=False, id="bars.next"),
-        Binding("up", "lane(-1)", "lane above", show=False, id="bars.up"),
-        Binding("down", "lane(1)", "lane below", show=False, id="bars.down"),
-        Binding("home", "step(-1000000)", "first", show=False, id="bars.first"),
-        Binding("end", "step(1000000)", "last", show=False, id="bars.last"),
+        bound("move.fold", "step(-1)"),
+        bound("move.unfold", "step(1)"),
+        bound("move.up", "lane(-1)"),
+        bound("move.down", "lane(1)"),
+        bound("move.first", "step(-1000000)"),
+        bound("move.last", "step(1000000)"),
     ]
 
     @dataclass

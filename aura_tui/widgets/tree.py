@@ -8,12 +8,13 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from aura_tui.actions import bound
 from aura_tui.logs.wrap import cells, cut
 from aura_tui.rows import Row
 from aura_tui.viewmodel import ViewModel
@@ -29,14 +30,14 @@ class TaskTree(Painted, ScrollView, can_focus=True):
     """The rows of a ViewModel's outline. The model is shared: it is folded and laid out by whoever owns it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "up", show=False, id="tree.up"),
-        Binding("down", "move(1)", "down", show=False, id="tree.down"),
-        Binding("pageup", "page(-1)", "page up", show=False, id="tree.page_up"),
-        Binding("pagedown", "page(1)", "page down", show=False, id="tree.page_down"),
-        Binding("home", "move(-1000000)", "first", show=False, id="tree.first"),
-        Binding("end", "move(1000000)", "last", show=False, id="tree.last"),
-        Binding("left", "fold(True)", "fold", show=False, id="tree.fold"),
-        Binding("right", "fold(False)", "unfold", show=False, id="tree.unfold"),
+        bound("move.up", "move(-1)"),
+        bound("move.down", "move(1)"),
+        bound("move.page_up", "page(-1)"),
+        bound("move.page_down", "page(1)"),
+        bound("move.first", "move(-1000000)"),
+        bound("move.last", "move(1000000)"),
+        bound("move.fold", "fold(True)"),
+        bound("move.unfold", "fold(False)"),
     ]
 
     @dataclass
@@ -93,9 +94,10 @@ class TaskTree(Painted, ScrollView, can_focus=True):
         """Select a task, unfolded and in sight."""
         if self.model.outline.unfold_to(task_id):
             self.model.dirty.structure = True
+        before = self.model.outline.row()
         self.model.outline.selected = task_id
         self.frame()
-        self._moved(self.model.outline.row())
+        self._moved(before)
 
     def render_line(self, y: int) -> Strip:
         """See Widget."""

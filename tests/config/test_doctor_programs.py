@@ -14,7 +14,7 @@ import pytest
 from aura_engine.doctor import programs
 from aura_engine.doctor.examine import Question, examine
 from aura_engine.doctor.findings import Finding, Level, Report, Section
-from aura_engine.runtimes.containment import available
+from aura_engine.runtimes.walls import available
 
 KEY = "sk-canary-6f1d9b0c7a2e4835"
 

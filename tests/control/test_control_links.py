@@ -224,10 +224,10 @@ async def test_files_of_a_run(stage, host):
     assert real.read_text("utf-8") == "# Näw\n"
     assert host.task_file.is_symlink()
     assert real.stat().st_mode & 0o777 == 0o640
-    assert await link.prompt() == ""
-    (host.run / "state").mkdir(exist_ok=True)
-    (host.run / "state" / "current_prompt.md").write_text("You plan.\n")
-    assert await link.prompt() == "You plan.\n"
+    assert await link.prompt(3) == ""
+    (host.run / "state" / "prompts").mkdir(parents=True, exist_ok=True)
+    (host.run / "state" / "prompts" / "3.md").write_text("You plan.\n")
+    assert await link.prompt(3) == "You plan.\n"
     real.unlink()
     assert "cannot be written" in await link.save_goal("x", "y")
     assert not list(host.run.glob(".real*"))

@@ -63,7 +63,10 @@ CAP, INFRA = Outcome.CAPABILITY, Outcome.INFRASTRUCTURE
         (EndKind.CRASHED, Outcome.INFRASTRUCTURE),
         (EndKind.HUNG, Outcome.INFRASTRUCTURE),
         (EndKind.LOST, Outcome.INTERRUPTED),
+        (EndKind.OVER_CAP, Outcome.BUDGET),
+        (EndKind.RUN_CAPPED, Outcome.INTERRUPTED),
         (EndKind.OUT_OF_MEMORY, Outcome.RESOURCE),
+        (EndKind.OVER_LIMIT, Outcome.RESOURCE),
     ],
 )
 def test_what_a_worker_s_ending_means(kind: EndKind, outcome: Outcome) -> None:

@@ -99,9 +99,19 @@ class Stage:
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
     @asynccontextmanager
-    async def play(self, *, plan: Any = None, workers: Any = None, **settings: str) -> AsyncGenerator[Play]:
+    async def play(
+        self,
+        *,
+        plan: Any = None,
+        workers: Any = None,
+        on: Any = None,
+        answer: Any = None,
+        written: Any = None,
+        attended: bool = False,
+        **settings: str,
+    ) -> AsyncGenerator[Play]:
         """A run; it is interrupted at the end of the block unless it has ended."""
-        with ScriptedModel(plan_brain(plan or PLAN, workers or {})) as model:
+        with ScriptedModel(plan_brain(plan or PLAN, workers or {}, on=on, answer=answer)) as model:
             api = {"API_PROVIDER": "openai", "API_BASE_URL": f"{model.url}/v1", "API_KEY": "k", "API_MODEL": "m"}
             flash = {"FLASH_BACKEND": "claude", "WORKER_MODE": "flash-only", "FLASH_API_KEY": "k"}
             # The programs here keep their log beside them, which is outside of what a contained worker may touch.
@@ -117,6 +127,8 @@ class Stage:
                 provider=planner_of(loaded.settings),
                 hands=hired.first,
                 fallbacks=hired.second,
+                written=written,
+                attended=attended,
             )
             play = Play(Engine(options), self.project)
 

@@ -164,6 +164,10 @@ async def test_tasks_of_the_person_s_own(stage):
         assert command(commands.EditTask(task="A3", instructions="Make a.txt, with an a in it")) == ""
         assert "needs" in command(commands.DropTask(task="A1"))
         assert command(commands.DropTask(task="A2")) == ""
+        assert "nothing of A1 was dropped" in command(commands.Restore(task="A1"))
+        assert command(commands.Restore(task="A2")) == ""
+        assert (play.state.tasks["A4"].spec.title, play.state.tasks["A4"].spec.needs) == ("Part", ("A1",))
+        assert command(commands.DropTask(task="A4")) == ""
         assert "archived" in command(commands.EditTask(task="A2", instructions="x"))
         assert command(commands.Message(task="A1", text="go on")) == ""
         assert await play.end() is RunStatus.ACHIEVED

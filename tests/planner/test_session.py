@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from typing import Any
@@ -109,7 +110,26 @@ async def test_a_plan_that_is_right_takes_one_request(talk_to: Converse) -> None
     assert talk.calls == ["set_brief", "add_tasks"]
     asked = provider.asked[0]
     assert (asked.system, asked.max_tokens, asked.deadline) == (REQUEST.system, 500, 7.0)
-    assert [tool.name for tool in asked.tools] == list(tools.TOOLS)
+    assert [tool.name for tool in asked.tools] == [name for name in tools.TOOLS if not name.startswith("web_")]
+
+
+async def test_web_tools_are_on_offer_only_where_they_can_be_used(talk_to: Converse, state: RunState) -> None:
+    """Without a key there is no search; what a page says comes back as a result."""
+
+    async def fetch(url: str) -> str:
+        return f"text of {url}"
+
+    hands = dataclasses.replace(Helpers().hands(), web_fetch=fetch)
+    fetches = ToolCall("w", "web_fetch", {"url": "https://e.org"})
+    searches = ToolCall("s", "web_search", {"query": "q"})
+    provider = Scripted(say(fetches, searches), say(BRIEF, TASKS))
+    await session.converse(provider, REQUEST, Draft(state), hands, session.Talk(), new_goal=True, max_rounds=4)
+    names = [tool.name for tool in provider.asked[0].tools]
+    assert "web_fetch" in names
+    assert "web_search" not in names
+    page, refused = results(provider.asked[1])
+    assert (page.text, page.is_error) == ("text of https://e.org", False)
+    assert refused.is_error
 
 
 async def test_a_refused_call_goes_back_with_the_reason_and_the_others_stay(talk_to: Converse) -> None:

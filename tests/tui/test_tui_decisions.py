@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 
 from tui_fakes import FakeLink, Run, group, leaf, story
-from tui_pilot import glass, screen, shown, taken, until
+from tui_pilot import glass, screen, shown, taken, told, until
 
 from aura_engine.core import events as ev
+from aura_engine.core.commands import Ask
 from aura_engine.core.model import Check, Usage
 from aura_engine.core.plan import Brief, Criterion, Retry, TaskChange
 from aura_tui import decisions
 from aura_tui.history import DECISIONS, History
 from aura_tui.screens.decisions import Decisions
+from aura_tui.screens.dialogs import Write
 from aura_tui.sheet import Layout, Section
 
 
 def history_of(run: Run) -> History:
     history = History()
-    for told in run.told:
-        history.note(told.event, told.time)
+    for each in run.told:
+        history.note(each.event, each.time)
     return history
 
 
@@ -114,7 +116,7 @@ def test_what_was_dropped_retried_learned_and_asked() -> None:
 
 async def test_the_screen_tells_the_history_newest_first() -> None:
     link = FakeLink(planned())
-    link.prompt_text = "You are the planner.\n[red]exactly[/red]"
+    link.prompts = {1: "First [i]of all[/i]", 3: "You are the planner.\n[red]exactly[/red]"}
     async with shown(link, (140, 40)) as (app, pilot):
         await pilot.press("d")
         await until(lambda: isinstance(app.place, Decisions) and "characters" in glass(app))
@@ -127,7 +129,29 @@ async def test_the_screen_tells_the_history_newest_first() -> None:
         await until(lambda: "[red]exactly[/red]" in glass(app))
         await pilot.press("shift+tab", "end")
         await until(lambda: "Call 1" in glass(app) and "data first" in glass(app))
-        assert "only that of the last call is kept" in glass(app)
+        await until(lambda: "characters" in glass(app))
+        await pilot.press("enter", "end", "right")
+        await until(lambda: "First [i]of all[/i]" in glass(app))
+        await pilot.press("shift+tab", "home", "down", "down")
+        await until(lambda: "it is not kept any longer" in glass(app))
+
+
+async def test_a_question_of_a_person_and_its_answer_stand_among_the_decisions() -> None:
+    link = FakeLink(planned())
+    async with shown(link, (140, 40)) as (app, pilot):
+        await pilot.press("i")
+        await until(lambda: isinstance(app.screen, Write))
+        await pilot.press(*"why", "ctrl+s")
+        await until(lambda: link.commands == [Ask(question="why")])
+        assert "the answer comes" in told(app)
+        link.run.add(ev.Inquired(id="i1", question="why [b]so[/b]?"))
+        await taken(app, link, pilot)
+        await pilot.press("d")
+        await until(lambda: "you asked" in glass(app) and "it thinks about it" in glass(app))
+        link.run.add(ev.InquiryAnswered(id="i1", answer="since fees count twice"))
+        await taken(app, link, pilot)
+        await until(lambda: glass(app).count("since fees count twice") >= 2)
+        assert "why [b]so[/b]?" in glass(app)
 
 
 async def test_the_cursor_stays_on_its_decision() -> None:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from aura_engine.report.steps import raw_step, said_time, steps_of
+from aura_engine.workers.parsers import parser_maker
 from aura_tui.logs.file import LINE_CAP, LogFile
 from aura_tui.logs.pager import MOST, Page, Pager, Place, Request
-from aura_tui.logs.steps import parser_maker, raw_step, said_time, steps_of
 from aura_tui.logs.wrap import cut, wrap
 
 NOW = 1_700_000_000.0

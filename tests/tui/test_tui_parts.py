@@ -7,18 +7,27 @@ from pathlib import Path
 import pytest
 from rich.style import Style
 from textual.color import Color
+from textual.dom import DOMNode
 from textual.theme import Theme
 from tui_fakes import Run, group, leaf
 
 from aura_engine.core import events as ev
-from aura_engine.core.commands import AddTask, DropTask, Kill, Pause, Resume, RetryTask
+from aura_engine.core.commands import DropTask, Kill, Pause, Restore, Resume, RetryTask
 from aura_tui import theming
 from aura_tui.actions import ACTIONS, action_of, available, bindings, command_for, shown_key, why_not
 from aura_tui.panes import Credit, Slots
-from aura_tui.screens.table import PLACES, make_place
+from aura_tui.places import PLACES
+from aura_tui.screens.goal import Goal
+from aura_tui.screens.table import make_place
 from aura_tui.tones import TONES, Palette
 from aura_tui.undo import inverse
+from aura_tui.widgets.editor import Editor
 from aura_tui.widgets.gauges import bar, gigabytes
+from aura_tui.widgets.log_pane import LogPane
+from aura_tui.widgets.prompt_line import PromptLine
+from aura_tui.widgets.sheet import Sheet
+from aura_tui.widgets.timeline import Bars
+from aura_tui.widgets.tree import TaskTree
 
 A, B, C, D = ("A1", 1), ("A2", 1), ("A3", 1), ("A4", 1)
 
@@ -136,7 +145,14 @@ def test_every_action_has_an_id_a_key_and_words_of_its_own() -> None:
     for field in ("id", "key", "help"):
         values = [getattr(action, field) for action in ACTIONS]
         assert len(set(values)) == len(values), field
-    assert {binding.id for binding in bindings()} == {action.id for action in available()}
+    assert {binding.id for binding in bindings()} == {action.id for action in available() if action.everywhere}
+
+
+@pytest.mark.parametrize("widget", [Bars, Editor, Goal, LogPane, PromptLine, Sheet, TaskTree])
+def test_every_key_of_a_widget_is_a_row_of_the_table(widget: type[DOMNode]) -> None:
+    for binding in widget.__dict__["BINDINGS"]:
+        assert binding.key == action_of(binding.id).key
+        assert not action_of(binding.id).everywhere or binding.id == "task.detail"
 
 
 def test_the_keys_that_were_asked_for() -> None:
@@ -181,11 +197,8 @@ def test_what_can_be_undone() -> None:
     assert inverse(run.state, Pause()) == Resume()
     assert inverse(run.state, Resume(task="A2")) == Pause(task="A2")
     assert inverse(run.state, RetryTask(task="A2")) is None
-    back = inverse(run.state, DropTask(task="A1.1"))
-    assert isinstance(back, AddTask)
-    assert (back.title, back.instructions, back.parent) == ("Make it", "well", "A1")
-    assert back.checks == run.state.tasks["A1.1"].spec.checks
-    assert inverse(run.state, DropTask(task="A1")) is None
+    assert inverse(run.state, DropTask(task="A1.1")) == Restore(task="A1.1")
+    assert inverse(run.state, DropTask(task="A1")) == Restore(task="A1")
 
 
 @pytest.mark.parametrize(

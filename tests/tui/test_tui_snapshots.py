@@ -70,7 +70,7 @@ def link() -> FakeLink:
     run = _run()
     made = FakeLink(run)
     made.disk = GOAL
-    made.prompt_text = "You are the planner.\n"
+    made.prompts[2] = "You are the planner.\n"
     made.diffs["A2.3"] = DIFF
     return made
 
@@ -107,7 +107,7 @@ def fetched(place: object) -> bool:
         return bool(place._files)
     if isinstance(place, Goal):
         return bool(place.editor.marks)
-    return not isinstance(place, Decisions) or bool(place._prompt)
+    return not isinstance(place, Decisions) or bool(place._prompts)
 
 
 def before(*keys: str, words: str = "") -> Before:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -30,7 +32,8 @@ class Terminal:
         self.folder = folder
         self.master, slave = pty.openpty()
         self.resize(100, 30)
-        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", **more}
+        env = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8"}
+        env |= {"CHILD_THEME": "aura-dark", **more}
         for size in ("COLUMNS", "LINES"):  # they would outweigh the terminal's own
             env.pop(size, None)
         env["PYTHONPATH"] = f"{HERE}{os.pathsep}{HERE.parent.parent}"
@@ -78,14 +81,27 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path) -> Iterator[Terminal]:
+def screen_on(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    """Makes the terminal, with more in its environment."""
     (tmp_path / "out").write_text(json.dumps({"event": "message", "text": "hello from the worker"}) + "\n")
-    made = Terminal(tmp_path)
-    yield made
-    if made.process.poll() is None:
-        made.process.kill()
-        made.process.wait()
-    os.close(made.master)
+    made: list[Terminal] = []
+
+    def make(**more: str) -> Terminal:
+        made.append(Terminal(tmp_path, **more))
+        return made[-1]
+
+    yield make
+    for each in made:
+        if each.process.poll() is None:
+            each.process.kill()
+            each.process.wait()
+        with contextlib.suppress(OSError):  # a test has closed it
+            os.close(each.master)
+
+
+@pytest.fixture
+def terminal(screen_on: Callable[..., Terminal]) -> Terminal:
+    return screen_on()
 
 
 def test_first_paint_keys_and_a_clean_way_out(terminal: Terminal) -> None:
@@ -140,3 +156,68 @@ def test_a_terminal_that_is_not_read_holds_nothing_up(terminal: Terminal) -> Non
     terminal.wait("line 19")
     terminal.press("P")
     terminal.wait("paused")
+
+
+def test_down_to_one_cell_and_back(terminal: Terminal) -> None:
+    terminal.wait("Slippage")
+    terminal.resize(1, 1)
+    terminal.press("P")
+    terminal.resize(100, 30)
+    terminal.wait("paused")
+    terminal.press("q")
+    terminal.wait("Leave the run going")
+
+
+def colours(seen: bytes) -> set[str]:
+    """Which kinds of colours were painted: `full` ones, or the `sixteen` that a terminal names."""
+    found: set[str] = set()
+    for style in re.findall(rb"\x1b\[([0-9;]+)m", seen):
+        rest, count = re.subn(rb"[34]8;(?:2;\d+;\d+;\d+|5;\d+)", b"", style)
+        found |= {"full"} if count else set()
+        named = [int(code) for code in rest.split(b";") if code]
+        found |= {"sixteen"} if any(30 <= code <= 47 or 90 <= code <= 107 for code in named if code % 10 < 8) else set()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("environment", "painted", "ascii_only"),
+    [
+        ({"TERM": "xterm-256color"}, {"full"}, False),
+        ({"TERM": "xterm", "COLORTERM": "", "CHILD_THEME": ""}, {"sixteen"}, False),
+        ({"TERM": "linux", "COLORTERM": "", "CHILD_THEME": ""}, {"sixteen"}, True),
+        ({"NO_COLOR": "1"}, set(), False),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"full"}, True),
+    ],
+    ids=["all colours", "sixteen colours", "the console", "no colours", "no Unicode"],
+)
+def test_it_keeps_to_what_the_terminal_can(
+    screen_on: Callable[..., Terminal], environment: dict[str, str], painted: set[str], ascii_only: bool
+) -> None:
+    terminal = screen_on(**environment)
+    terminal.wait("Slippage")
+    terminal.wait("hello from the worker")
+    assert colours(terminal.seen) == painted
+    assert terminal.seen.isascii() is ascii_only
+
+
+def test_a_widget_that_raises_leaves_terminal_and_engine_whole(terminal: Terminal) -> None:
+    terminal.wait("Slippage")
+    terminal.process.send_signal(signal.SIGUSR1)
+    assert terminal.left() == 1
+    for restored in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"):
+        assert restored in terminal.seen
+    assert b"The screen broke (ValueError: cannot paint 16)" in terminal.seen
+    assert b"Traceback" not in terminal.seen
+    assert b"local variable" not in terminal.seen
+    assert "in render_line" in (terminal.folder / "log").read_text()
+    times = [float(line) for line in (terminal.folder / "beats").read_text().splitlines()[:-1]]
+    assert len([at for at in times if at > float((terminal.folder / "broke").read_text())]) >= 5
+    assert max(after - before for before, after in pairwise(times)) < 0.5
+
+
+def test_a_hang_up_ends_the_screen_and_nothing_else(terminal: Terminal) -> None:
+    terminal.wait("Slippage")
+    os.close(terminal.master)
+    os.killpg(terminal.process.pid, signal.SIGHUP)
+    assert terminal.process.wait(LIMIT) == 0
+    assert (terminal.folder / "returned").read_text() == "background: False"

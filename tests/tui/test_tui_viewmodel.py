@@ -13,7 +13,10 @@ from aura_engine.control.link import Live
 from aura_engine.core import events as ev
 from aura_engine.core.model import Role, RunStatus, TaskStatus, Usage
 from aura_engine.core.plan import id_key
-from aura_engine.core.state import tree_order
+from aura_engine.core.state import RunState, tree_order
+from aura_engine.report.steps import doing
+from aura_tui.counts import Counts
+from aura_tui.figures import Planner, figures
 from aura_tui.viewmodel import ViewModel
 
 
@@ -329,9 +332,9 @@ def test_the_planner_thinks_and_idles() -> None:
 
 def test_what_the_engine_itself_is_at() -> None:
     run = small().start("A1.1").finish("A1.1")
-    assert seen(run).figures(run.now, {}).work == "checking 1"
+    assert seen(run).figures(run.now, {}).work == "checking A1.1 0/1"
     run.add(ev.DeliveryStarted(tree="t9"))
-    assert seen(run).figures(run.now, {}).work == "checking 1, delivering"
+    assert seen(run).figures(run.now, {}).work == "checking A1.1 0/1, delivering"
     assert seen(run).running() == [], "its worker has ended: no pane of its own"
 
 
@@ -397,3 +400,19 @@ def test_ids_sort_as_a_person_counts() -> None:
     run = many(400)
     rows = seen(run).outline.rows
     assert rows == sorted(rows, key=id_key)
+
+
+def test_what_a_worker_does_is_told_by_what_it_is_about() -> None:
+    assert doing('run {"command": "pytest -q"}') == "run pytest -q"
+    assert doing('Edit {"file_path": "a.py", "old_string": "x", "new_string": "y\\nz"}') == "edit a.py  +2 −1"
+    assert doing('bash {"command": "cat > long.py <<EOF') == "run cat > long.py <<EOF"
+    assert doing("I look {at} it") == "I look {at} it"
+
+
+@pytest.mark.parametrize(
+    ("project", "file", "name"),
+    [("/work/quant", "task.md", "quant"), ("/work/quant", "night.md", "night"), ("", "", "aura")],
+)
+def test_a_run_has_a_name_that_says_something(project: str, file: str, name: str) -> None:
+    state = RunState(project=project, task_file=f"{project}/{file}" if file else "")
+    assert figures(state, Counts(), Planner(), 0.0, {}).goal == name

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aura_engine.control.link import Batch, Gpu, Live, Machine
 from aura_engine.core import events as ev
-from aura_engine.core.commands import Command, refusal
+from aura_engine.core.commands import Command, DropTask, refusal
 from aura_engine.core.fold import apply
 from aura_engine.core.model import (
     Check,
@@ -165,7 +165,8 @@ class FakeLink:
         self.sample: Machine | None = Machine(cpu=61.0, memory_used=9 << 30, memory_total=24 << 30, disk_free=41 << 30)
         self.closed = False
         self.diffs: dict[str, str] = {}
-        self.prompt_text = ""
+        self.prompts: dict[int, str] = {}
+        """Of the planner's calls."""
         self.disk = "goal"
         """The task file."""
         self._news = asyncio.Event()
@@ -197,7 +198,11 @@ class FakeLink:
             self.commands.append(command)
             text = getattr(command, "text", "") or getattr(command, "instructions", "") or ""
             task = getattr(command, "task", "")
-            self.run.add(ev.Requested(command=command.kind, task=task, text=text))
+            if isinstance(command, DropTask):
+                gone = [i for i in self.run.state.tasks if i == task or i.startswith(f"{task}.")]
+                self.run.add(ev.PlanChanged(reason="dropped by you", archive=tuple(gone)))
+            else:
+                self.run.add(ev.Requested(command=command.kind, task=task, text=text))
             self.tell()
         return why
 
@@ -207,8 +212,8 @@ class FakeLink:
     async def diff(self, task: str) -> str:
         return self.diffs.get(task, "")
 
-    async def prompt(self) -> str:
-        return self.prompt_text
+    async def prompt(self, call: int) -> str:
+        return self.prompts.get(call, "")
 
     async def goal(self) -> str:
         return self.disk

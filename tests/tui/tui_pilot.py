@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from textual.pilot import Pilot
 from tui_fakes import FakeLink
 
 from aura_tui.app import AuraApp
 from aura_tui.base import Options
+from aura_tui.screens.dashboard import Dashboard
 
 
 @asynccontextmanager
@@ -54,3 +57,22 @@ def glass(app: AuraApp) -> str:
 def told(app: AuraApp) -> str:
     """What the toasts say."""
     return " | ".join(str(toast.message) for toast in app._notifications)
+
+
+def board(app: AuraApp) -> Dashboard:
+    """The dashboard, which must be what is shown."""
+    place = app.place
+    assert isinstance(place, Dashboard)
+    return place
+
+
+def select(app: AuraApp, task: str) -> None:
+    """Select a task in the tree."""
+    board(app).task_tree.reveal(task)
+
+
+def lines(path: Path, *texts: str) -> Path:
+    """Add messages to a worker's output; its path."""
+    with path.open("a") as file:
+        file.writelines(json.dumps({"event": "message", "text": text}) + "\n" for text in texts)
+    return path

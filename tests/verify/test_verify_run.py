@@ -14,6 +14,7 @@ import pytest
 
 from aura_engine.core.model import Check, Counts, Phase, Receipt, Verdict
 from aura_engine.verify.run import Bench, run_check, settle_red
+from aura_engine.verify.runner import Command, behind
 
 PYTHON = sys.executable
 
@@ -71,22 +72,23 @@ async def test_the_environment_is_private(checkout: Path, bench: Bench) -> None:
 
 
 async def test_the_wall_stands_around_the_command(checkout: Path, bench: Bench) -> None:
-    asked: list[dict[str, Any]] = []
+    asked: list[Command] = []
 
-    def wall(argv: Sequence[str], **reach: Any) -> Sequence[str]:
-        asked.append(reach)
-        return ["env", "WRAPPED=yes", *argv]
+    def wall(command: Command) -> Sequence[str]:
+        asked.append(command)
+        return ["env", "WRAPPED=yes", *command.argv]
 
-    receipt = await run(cmd("echo $WRAPPED", network=True), checkout, replace(bench, wall=wall))
+    receipt = await run(cmd("echo $WRAPPED", network=True), checkout, replace(bench, runner=behind(wall)))
     assert receipt.tail == "yes\n"
-    (reach,) = asked
-    assert (reach["write"][0], reach["network"]) == (checkout, True)
-    assert reach["write"][1].parent == bench.scratch
-    assert reach["temp"] == reach["write"][1] / "tmp"
+    (command,) = asked
+    assert (command.write[0], command.network) == (checkout, True)
+    assert command.write[1].parent == bench.scratch
+    assert command.temp == command.write[1] / "tmp"
 
 
 async def test_what_cannot_be_started_is_an_error_of_the_machinery(checkout: Path, bench: Bench) -> None:
-    receipt = await run(cmd("true"), checkout, replace(bench, wall=lambda argv, **reach: ["/no/such/sandbox", *argv]))
+    broken = behind(lambda command: ["/no/such/sandbox", *command.argv])
+    receipt = await run(cmd("true"), checkout, replace(bench, runner=broken))
     assert receipt.verdict is Verdict.ERROR
     assert "/no/such/sandbox" in receipt.reason
     gone = await run(cmd("true"), checkout / "gone", bench)

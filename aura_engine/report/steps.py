@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import datetime
 from typing import Any, cast
 
 from aura_engine.core.model import Signal, SignalKind
 from aura_engine.core.text import clean, one_line
-from aura_engine.errors import AuraError
-from aura_engine.workers.base import Job, RoleSettings, StreamParser
-from aura_engine.workers.table import make_backend
+from aura_engine.report.words import clock_time
 
 LABEL = 8
 """Characters of a step's label."""
@@ -55,27 +53,15 @@ class Step:
     """`say`, `do`, `good`, `bad`, `ask` or `dim`."""
 
 
-ParserMaker = Callable[[], StreamParser | None]
-
-
-def parser_maker(backend: str) -> ParserMaker:
-    """Makes fresh parsers of a backend's stream; they are None where the backend is not known here."""
-    nowhere = Path("/nonexistent")
-    settings = RoleSettings(backend=backend)
-    job = Job("", nowhere, nowhere, nowhere, settings, session="", max_turns=1, budget=1.0)
-
-    def make() -> StreamParser | None:
-        try:
-            return make_backend(backend).parser(job)
-        except AuraError:
-            return None
-
-    return make
-
-
 def steps_of(signals: Iterable[Signal]) -> list[Step]:
     """The steps that signals stand for; usage and sessions without a word say nothing."""
     return [step for signal in signals if (step := _step(signal)) is not None]
+
+
+def doing(said: str) -> str:
+    """What a running worker does (see control.link.Live), in a line: a tool's call by what it is about."""
+    tool, _, call = said.partition(" ")
+    return f"{_verb(tool)} {_tool(call)}" if call.startswith("{") else one_line(said, 160)
 
 
 def raw_step(data: bytes, size: int) -> Step:
@@ -89,6 +75,17 @@ def said_time(data: bytes) -> str:
     """The time that an event says of itself, as ISO text or epoch digits; "" when it says none."""
     found = _TIME.search(data, 0, 4096) or _TIME.search(data, max(0, len(data) - 400))
     return (found.group(1) or found.group(2)).decode() if found else ""
+
+
+def said_clock(data: bytes) -> str:
+    """The same as local clock time; "" when it says none, or none that exists."""
+    said = said_time(data)
+    try:
+        if said.isdigit():
+            return clock_time(int(said[:10]))
+        return clock_time(datetime.fromisoformat(said).timestamp()) if said else ""
+    except (ValueError, OverflowError, OSError):
+        return ""
 
 
 def _step(signal: Signal) -> Step | None:

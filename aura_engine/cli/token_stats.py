@@ -1,0 +1,34 @@
+"""`aura token-stats`: who used how many tokens, and what it cost."""
+
+from __future__ import annotations
+
+import argparse
+
+from aura_engine.cli.options import add_data_options, command, print_models, run_folder, told
+
+
+def parser() -> argparse.ArgumentParser:
+    """Its options."""
+    made = command(
+        "token-stats",
+        "Who used how many tokens, and what it cost.",
+        "aura token-stats          planner, then each role",
+        "aura token-stats --json   for a script",
+        closing="The same figures stand live in the screen's header and, once a run has ended, in its report and in\n"
+        "token_stats.jsonl.",
+    )
+    add_data_options(made)
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print it."""
+    from aura_engine.report.usage import token_table, usage_rows
+
+    state, _ = told(run_folder(arguments))
+    rows = usage_rows(state)
+    if arguments.json:
+        print_models(rows)
+    else:
+        print(token_table(rows))
+    return 0

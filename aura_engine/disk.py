@@ -1,0 +1,111 @@
+"""The disk governor: at the limit nothing new starts, and work goes on by itself when there is room again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from aura_engine.config.settings import Settings
+from aura_engine.core.events import DiskHeld, Notice
+from aura_engine.core.model import EndKind
+from aura_engine.errors import AuraError, DiskFull
+from aura_engine.guard.room import Room, amount, disks, taken
+from aura_engine.paths import RunPaths
+from aura_engine.recorder import Recorder
+from aura_engine.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+EVERY = 2.0
+"""Seconds between two looks at what is free."""
+SELDOM = 60.0
+"""Seconds between two times that the run's folders are added up, at least; and 20 times as long as that took."""
+MB = 1_000_000
+
+
+class DiskGovernor:
+    """Watches a run's disks and the output of its workers. `wake` is called when there is room again."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        paths: RunPaths,
+        supervisor: Supervisor,
+        settings: Settings,
+        wake: Callable[[], None],
+    ) -> None:
+        self._recorder = recorder
+        self._paths = paths
+        self._supervisor = supervisor
+        self._quota = int(settings.disk_quota_gb * 1e9)
+        self._log_limit = int(settings.worker_log_mb * MB)
+        self._wake = wake
+        self._used = 0
+        self._due = 0.0
+        self._alarmed = False
+        self._journal_waits = ""
+
+    @property
+    def held(self) -> bool:
+        """Nothing new is to be started."""
+        return bool(self._recorder.state.disk_full or self._journal_waits)
+
+    def trouble(self, error: AuraError | None) -> None:
+        """What the journal said of its disk; None: that is over."""
+        self._journal_waits = str(error) if isinstance(error, DiskFull) else ""
+        if self._journal_waits:
+            self._say(self._journal_waits)  # written with what the journal keeps in reserve
+
+    async def run(self) -> None:
+        """Look for ever; cancelled at the end."""
+        while True:
+            await self._look()
+            await self._check_outputs()
+            await asyncio.sleep(EVERY)
+
+    async def _look(self) -> None:
+        folders = [self._paths.run, self._paths.scratch]
+        now = time.monotonic()
+        if self._quota and now >= self._due:
+            self._used = await asyncio.to_thread(taken, folders)
+            self._due = time.monotonic() + max(EVERY, min(SELDOM, 20 * (time.monotonic() - now)))
+        room = Room(disks([folder for folder in folders if folder.exists()]), self._used, self._quota)
+        full = room.full(held=bool(self._recorder.state.disk_full)) or self._journal_waits
+        if bool(full) != bool(self._recorder.state.disk_full):
+            self._say(full)
+        alarm = room.alarm()
+        if alarm and not self._alarmed and not full:
+            self._recorder.record(Notice(text=f"the disk is filling up: {alarm}", level="warning"))
+        self._alarmed = bool(alarm)
+
+    def _say(self, full: str) -> None:
+        if full != self._recorder.state.disk_full:
+            self._recorder.record(DiskHeld(text=full))
+        self._wake()
+
+    async def _check_outputs(self) -> None:
+        """A worker that floods its output must not take the disk from all others."""
+        if not self._log_limit:
+            return
+        for task_id in list(self._supervisor.watched):
+            live = self._recorder.state.tasks[task_id].live
+            if live is None:
+                continue
+            size = _size(self._paths.attempt(task_id, live.n))
+            if size > self._log_limit:
+                why = f"wrote {amount(size)} of output; AURA_WORKER_LOG_MB allows {amount(self._log_limit)}"
+                self._supervisor.halt(task_id, EndKind.LOOPING, why)
+
+
+def _size(folder: Path) -> int:
+    """Bytes of what a worker has printed."""
+    total = 0
+    for name in ("output.jsonl", "error.log"):
+        try:
+            total += (folder / name).lstat().st_size
+        except OSError:
+            continue
+    return total

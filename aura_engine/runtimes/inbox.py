@@ -1,0 +1,35 @@
+"""The way in to a worker that runs: its `input.jsonl`, from which its shim feeds it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from aura_engine.errors import RuntimeFault
+
+
+class Inbox:
+    """The input of the worker whose attempt has this folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def sent(self) -> frozenset[str]:
+        """The lines that its input holds so far."""
+        return frozenset((self.folder / "input.jsonl").read_text("utf-8").split("\n"))
+
+    def send(self, line: str) -> None:
+        """Appends one line to the worker's input. RuntimeFault when its stdin was not kept open."""
+        data = line.rstrip("\n").replace("\n", " ").encode() + b"\n"
+        try:
+            fd = os.open(self.folder / "input.jsonl", os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            raise RuntimeFault("This worker takes no further input.") from None
+        try:
+            os.write(fd, data)
+        finally:
+            os.close(fd)
+
+    def close_input(self) -> None:
+        """Closes the worker's stdin once all that was sent has been read."""
+        self.send('{"aura":"close"}')

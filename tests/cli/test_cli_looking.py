@@ -1,0 +1,114 @@
+"""The commands that look at a run: what they say to a person, and that `--json` keeps to its models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import aura_engine
+from aura_engine.cli.main import COMMANDS, main, parser_of
+from aura_engine.cli.options import command
+from aura_engine.cli.papers import LIST, OBJECT, OUTPUTS, commands_page
+from aura_engine.errors import UsageError
+from aura_engine.report import models
+
+Say = Callable[..., str]
+LISTS = {name: model for name, (shape, model) in OUTPUTS.items() if shape == LIST and name != "clean-workspaces"}
+DOCUMENTS = {name: model for name, (shape, model) in OUTPUTS.items() if shape == OBJECT}
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_lists_in_json_keep_to_their_models(name: str, say: Say) -> None:
+    found = json.loads(say(name, "--json"))
+    assert found
+    assert [LISTS[name].model_validate(row) for row in found]
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_documents_in_json_keep_to_their_models(name: str, say: Say) -> None:
+    assert DOCUMENTS[name].model_validate(json.loads(say(name, "--json")))
+
+
+@pytest.mark.usefixtures("ran")
+def test_logs_in_json_are_one_object_a_line(say: Say) -> None:
+    steps = [models.LogStep.model_validate_json(line) for line in say("logs", "A1", "--json").splitlines()]
+    assert [step.label for step in steps] == ["start", "run", ""]
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("logs", "A1"),
+        ("diff",),
+        ("diff", "A1"),
+        ("summaries",),
+        ("changelog",),
+        ("decisions",),
+        ("report",),
+        ("report", "--html"),
+        ("projects",),
+        ("history",),
+    ],
+    ids=" ".join,
+)
+def test_nothing_that_a_worker_wrote_paints_and_no_key_is_told(words: tuple[str, ...], say: Say) -> None:
+    said = say(*words)
+    assert said
+    assert "sk-ant-" not in said
+    if words[0] != "diff":  # to a program a diff goes as git wrote it
+        assert "\x1b" not in said
+        assert "pwned" not in said
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_teaches_by_example(name: str) -> None:
+    said = parser_of(name).format_help()
+    assert "example" in said
+    assert f"aura {name}" in said.partition("example")[2] or name == "start"
+
+
+def test_help_breaks_what_is_said_and_leaves_the_examples_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    example = f"aura x   {'and so on ' * 8}".strip()
+    said = command("x", "word " * 40, example).format_help()
+    assert max(len(line) for line in said.split("examples:")[0].splitlines()) <= 60
+    assert f"  {example}\n" in said
+
+
+@pytest.mark.usefixtures("ran")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("logs", "A9"), "There is no task “A9”"),
+        (("logs", "A3"), "A3 has not been started yet"),
+        (("logs", "A1#7"), "There is no A1#7"),
+        (("logs", "A1#x"), "names no attempt"),
+        (("logs", "A2"), "A2#1 has written nothing yet"),
+        (("diff", "A9"), "There is no task “A9”"),
+        (("diff", "A1#3"), "There is no A1#3"),
+        (("summaries", "B1"), "There is no task “B1”"),
+        (("clean-workspaces", "--age", "-1"), "a number of days"),
+        (("report", "-o", "/nowhere/at/all.html"), "cannot be written"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_with_its_cure(words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as error:
+        main(words)
+    assert error.value.cure
+
+
+def test_without_a_run_every_one_says_how_to_begin() -> None:
+    for name in ("logs", "diff", "decisions", "report", "summaries", "token-stats", "cache-stats", "changelog"):
+        with pytest.raises(UsageError, match="There is no run"):
+            main([name])
+
+
+def test_the_page_of_all_commands_is_current() -> None:
+    page = Path(aura_engine.__file__).parent.parent / "docs" / "commands.md"
+    assert page.read_text("utf-8") == commands_page(), "run: python -m aura_engine.cli.papers"

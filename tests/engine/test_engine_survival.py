@@ -1,0 +1,257 @@
+"""What keeps a long run alive and its work safe: the vault, parts that break, a full disk, secrets, file modes."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import stat
+from pathlib import Path
+
+from aura_engine import disk
+from aura_engine.core import commands
+from aura_engine.core.model import EndKind, Outcome, RunStatus, TaskStatus
+from aura_engine.guard.room import Disk
+from aura_engine.journal import schema
+from aura_engine.vaulting import kept_in
+from aura_engine.workspace.git import call
+from aura_engine.workspace.vault import restore
+
+GREET = {"sh": "echo hello > greeting.txt"}
+END = {"end": {}}
+KEY = "zq7-Kx9wTt03pLmAAbb"
+
+
+def is_started(event) -> bool:
+    return event.kind == "attempt_started"
+
+
+def store_of(play) -> Path:
+    return play.engine.options.paths.store
+
+
+# ---- the vault
+
+
+async def test_the_work_is_kept_before_a_kill_whatever_the_worker_does_with_it_then(stage):
+    spoil = "trap 'rm -f half.txt; exit 1' TERM; echo precious > half.txt; touch ../ready; while :; do sleep 0.05; done"
+    program = stage.program("cli", [{"sh": f"exec 2>&-; {spoil}"}])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(is_started)
+        work = play.engine.options.paths.work
+        await stage.eventually((work / "ready").exists)
+        assert play.engine.command(commands.Kill(task="A1")) == ""
+        await play.until(lambda event: event.kind == "task_settled")
+        (kept,) = play.of("workspace_kept")
+        assert (kept.task, kept.n, kept.why) == ("A1", 1, "killed: stopped by you")
+        (one, *_) = kept_in(play.engine.recorder.journal)
+        target = stage.folder / "back"
+        restore(store_of(play), one.snapshot, one.base, target)
+    assert (target / "half.txt").read_text() == "precious\n"
+    assert (target / "task.md").exists()
+
+
+async def test_a_folder_whose_work_cannot_be_taken_stays(stage, monkeypatch):
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "attempt_starting")
+        real = play.engine.parts.workspaces.snapshot
+        broken: list[int] = []
+
+        async def snapshot(task, n, base):
+            if not broken:
+                broken.append(n)
+                raise OSError(28, "No space left on device")
+            return await real(task, n, base)
+
+        monkeypatch.setattr(play.engine.parts.workspaces, "snapshot", snapshot)
+        assert await play.end() is RunStatus.ACHIEVED
+    (kept,) = play.of("workspace_kept")
+    assert (Path(kept.folder) / "greeting.txt").read_text() == "hello\n"
+    ended = play.of("attempt_ended")[0]
+    assert ended.outcome is Outcome.INFRASTRUCTURE
+    assert "could not be taken" in ended.reason
+
+
+async def test_refs_hold_everything_and_what_is_overdue_goes_at_a_start(stage):
+    wrong = {"sh": "echo wrong > greeting.txt; head -c 20000 /dev/urandom > big.bin"}
+    program = stage.program("cli", [wrong, END], [GREET, {"sh": "rm -f big.bin"}, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+        store = store_of(play)
+        first, landed = kept_in(play.engine.recorder.journal)
+    refs = call(["for-each-ref", "--format=%(objectname)"], git_dir=store).out.decode().split()
+    assert {first.snapshot, landed.snapshot, play.state.head, play.state.head_tree} <= set(refs)
+    call(["gc", "-q", "--prune=now"], git_dir=store)  # a tidy person
+    restore(store, first.snapshot, first.base, stage.folder / "first")
+    assert (stage.folder / "first" / "big.bin").stat().st_size == 20_000
+
+    (stage.project / "task.md").write_text("# Greet\n\nSay hello again.\n")
+    async with stage.play(CLAUDE_BIN=str(program), VAULT_DAYS="0.0000001") as play:
+        await play.until(lambda event: event.kind == "vault_trimmed")
+        assert await play.end() is RunStatus.ACHIEVED
+        assert [one.snapshot for one in kept_in(play.engine.recorder.journal) if one.n == 2] == [landed.snapshot]
+    (trimmed,) = play.of("vault_trimmed")
+    assert trimmed.snapshots == (first.snapshot,)
+    assert any("1 attempts that did not land was let go" in notice.text for notice in play.of("notice"))
+    gone = call(["cat-file", "-e", first.snapshot], git_dir=store, ok=(0, 1, 128))
+    assert gone.code != 0
+    call(["fsck", "--strict"], git_dir=store)
+
+
+# ---- parts that break
+
+
+async def test_a_part_that_breaks_is_begun_again_and_the_run_goes_on(stage, monkeypatch):
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "attempt_starting")
+        parts = play.engine.parts
+        real, breaks = parts.landing._merged, []
+
+        async def merged(batch):
+            if len(breaks) < 2:
+                breaks.append(1)
+                raise ValueError("a defect nobody foresaw")
+            return await real(batch)
+
+        monkeypatch.setattr(parts.landing, "_merged", merged)
+        monkeypatch.setattr("aura_engine.landing.backoff", lambda *args, **more: 0.01)
+        assert await play.end() is RunStatus.ACHIEVED
+    assert len(breaks) == 2
+    assert len(play.of("attempt_ended")) == 0  # it cost the worker nothing
+
+
+async def test_what_breaks_again_and_again_stops_the_engine_cleanly(stage, monkeypatch):
+    program = stage.program("cli", [{"sh": "touch ../ready; sleep 60"}])
+    monkeypatch.setattr("aura_engine.supervised.backoff", lambda *args, **more: 0.01)
+
+    async def run(self):
+        raise ValueError("no way")
+
+    monkeypatch.setattr("aura_engine.delivering.Delivering.run", run)
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        (error,) = await asyncio.gather(play.ended, return_exceptions=True)
+    assert "delivery broke 5 times" in str(error)
+    last = play.events[-1]
+    assert (last.kind, last.status) == ("run_ended", RunStatus.FAILED)
+    assert "delivery broke 5 times" in last.reason
+
+
+async def test_a_reply_nobody_foresaw_does_not_end_the_engine(stage, monkeypatch):
+    program = stage.program("cli", [GREET, END])
+    calls: list[int] = []
+    from aura_engine import planning
+
+    real = planning.converse
+
+    async def converse(*args, **more):
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyError("stop_reason")
+        return await real(*args, **more)
+
+    monkeypatch.setattr(planning, "converse", converse)
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    assert play.of("planner_failed")[0].retry_at is not None
+
+
+# ---- the disk
+
+
+async def test_nothing_new_starts_on_a_full_disk_and_it_resumes_alone(stage, monkeypatch):
+    monkeypatch.setattr(disk, "EVERY", 0.05)
+    free = [0]
+    monkeypatch.setattr(disk, "disks", lambda places: (Disk(places[0], free[0], 100_000_000_000),))
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        held = await play.until(lambda event: event.kind == "disk_held")
+        assert "0 kB are left on the disk" in held.text
+        assert play.state.disk_full == held.text
+        free[0] = 2_500_000_000  # room, but not enough to begin again at once
+        await asyncio.sleep(0.2)
+        assert [play.of(kind) for kind in ("planner_asked", "attempt_starting")] == [[], []]
+        free[0] = 50_000_000_000
+        assert await play.end() is RunStatus.ACHIEVED
+    assert [event.text for event in play.of("disk_held")] == [held.text, ""]
+
+
+async def test_a_journal_that_waits_for_room_holds_new_starts_back(stage, monkeypatch):
+    monkeypatch.setattr(disk, "EVERY", 0.05)
+    program = stage.program("cli", [GREET, END])
+    full = schema.explain(OSError(errno.ENOSPC, "No space left on device"), stage.project / "journal.db")
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "engine_started")
+        await stage.eventually(lambda: play.engine.ready)
+        play.engine._trouble(full)  # as the journal's writer tells it
+        held = await play.until(lambda event: event.kind == "disk_held")
+        assert "full" in held.text
+        await asyncio.sleep(0.3)
+        assert play.of("attempt_starting") == []
+        play.engine._trouble(None)
+        assert await play.end() is RunStatus.ACHIEVED
+    assert [bool(event.text) for event in play.of("disk_held")] == [True, False]
+
+
+async def test_the_quota_is_an_alarm_and_then_a_limit(stage, monkeypatch):
+    monkeypatch.setattr(disk, "EVERY", 0.05)
+    used = [850_000_000]
+    monkeypatch.setattr(disk, "taken", lambda places: used[0])
+    program = stage.program("cli", [{"sh": "until test -e ../go; do sleep 0.05; done"}, GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program), DISK_QUOTA_GB="1") as play:
+        alarm = await play.until(lambda event: event.kind == "notice" and "filling up" in event.text)
+        assert "850.0 MB of the 1.0 GB" in alarm.text
+        used[0] = 1_100_000_000
+        play.engine.parts.disk._due = 0.0
+        held = await play.until(lambda event: event.kind == "disk_held" and event.text)
+        assert "its quota is 1.0 GB (AURA_DISK_QUOTA_GB)" in held.text
+        used[0] = 10_000
+        (play.engine.options.paths.work / "go").touch()
+        play.engine.parts.disk._due = 0.0
+        assert await play.end() is RunStatus.ACHIEVED
+
+
+async def test_a_worker_that_floods_its_output_is_stopped(stage, monkeypatch):
+    monkeypatch.setattr(disk, "EVERY", 0.05)
+    flood = {"sh": "head -c 3000000 /dev/zero >&2; sleep 60"}
+    program = stage.program("cli", [flood], [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program), WORKER_LOG_MB="1") as play:
+        ended = await play.until(lambda event: event.kind == "worker_ended")
+        assert ended.ending.kind is EndKind.LOOPING
+        assert "of output; AURA_WORKER_LOG_MB allows 1.0 MB" in ended.ending.detail
+        assert await play.end() is RunStatus.ACHIEVED
+
+
+# ---- secrets, modes
+
+
+async def test_a_canary_is_in_no_file_of_the_run_and_nobody_else_may_read_them(stage, monkeypatch):
+    monkeypatch.setenv("MY_SERVICE_TOKEN", "canary-" + "0123456789")
+    say = {"say": {"type": "assistant", "message": {"role": "assistant", "content": [{"type": "text", "text": KEY}]}}}
+    env = {"sh": f"env; echo {KEY} >&2; echo canary-0123456789; echo {KEY[:9]}; echo hello > greeting.txt"}
+    fails = {"end": {"is_error": True, "result": f"no {KEY}"}}
+    program = stage.program("cli", [say, env, fails], [env, {"end": {"result": KEY}}])
+    checks = [{"name": "greeting", "file": "greeting.txt", "matches": "hello"}]
+    from aura_engine.demo.brains import task
+
+    plan = {"tasks": [task("Greet", f"echo {KEY}; grep -q hello greeting.txt")], "checks": checks}
+    async with stage.play(plan=plan, CLAUDE_BIN=str(program), FLASH_API_KEY=KEY) as play:
+        await play.until(is_started)
+        play.engine.command(commands.Message(task="A1", text=f"use {KEY}"))
+        assert await play.end() is RunStatus.ACHIEVED
+    run = play.engine.options.paths.run
+    files = [path for path in run.rglob("*") if path.is_file()]
+    expected = {"journal.db", "prompt.md", "output.jsonl", "error.log", "current_prompt.md"}
+    assert expected <= {path.name for path in files}
+    for path in files:
+        body = path.read_bytes()
+        assert KEY.encode() not in body, path
+        assert b"canary-0123456789" not in body, path
+    assert b"[secret]" in (run / "attempts/A1/1/error.log").read_bytes()
+    for path in [run, *run.rglob("*")]:
+        assert not stat.S_IMODE(path.lstat().st_mode) & 0o077, (oct(path.stat().st_mode), path)
+    assert not stat.S_IMODE(play.engine.options.paths.scratch.stat().st_mode) & 0o077
+    assert os.umask(0o022) == 0o022  # what is delivered is the person's, with the modes they are used to
+    assert stat.S_IMODE((stage.project / "greeting.txt").stat().st_mode) == 0o644
+    assert play.state.tasks["A1"].status is TaskStatus.COMPLETED
