@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
@@ -18,18 +16,17 @@ from aura_engine.containers import Docked
 from aura_engine.core.model import ExitRecord, LaunchSpec, Usage
 from aura_engine.paths import RunPaths, tail_of
 from aura_engine.runtimes.base import Runtime, Worker
+from aura_engine.runtimes.docker import DockerRuntime, engine_of
 from aura_engine.runtimes.docker_arguments import HostAdditions
+from aura_engine.runtimes.docker_checks import DockerChecks
+from aura_engine.runtimes.docker_dock import Dock
+from aura_engine.runtimes.docker_engine import DockerEngine
+from aura_engine.runtimes.docker_place import owner, secret_folder
 from aura_engine.runtimes.docker_profile import GIB, NO_NETWORK, Profile, project_of
 from aura_engine.runtimes.relay import Relay
 from aura_engine.verify.process import Ran
 from aura_engine.verify.runner import Command, Runner
 
-if TYPE_CHECKING:  # they import the container engine's client, which costs 0.2 s
-    from aura_engine.runtimes.docker import DockerRuntime
-    from aura_engine.runtimes.docker_dock import Dock
-
-RECORD = "container.json"
-"""In the folder of an attempt that was given to a container; see runtimes/docker.py."""
 TAIL = 2_000
 """Characters of a command's output that its receipt may hold; see verify/process.py."""
 CHUNK = 1 << 20
@@ -62,7 +59,7 @@ class Mixed:
 
     def _of(self, folder: Path) -> Runtime:
         """Whose the worker of a folder is, or is going to be."""
-        return self._docked if self._docked is not None and _engine_of(folder) is not None else self._own
+        return self._docked if self._docked is not None and engine_of(folder) is not None else self._own
 
     async def start(self, launch: LaunchSpec, folder: Path, name: str) -> Worker:
         """See Runtime."""
@@ -70,7 +67,7 @@ class Mixed:
 
     async def adopt(self, folder: Path) -> Worker | ExitRecord | None:
         """See Runtime."""
-        if (address := _engine_of(folder)) is None:
+        if (address := engine_of(folder)) is None:
             return await self._here.adopt(folder)
         if self._docked is None:
             self._docked = self._make(address)
@@ -78,7 +75,7 @@ class Mixed:
 
     async def clear(self, folder: Path) -> None:
         """See Runtime."""
-        if self._docked is not None and _engine_of(folder) is not None:
+        if self._docked is not None and engine_of(folder) is not None:
             await self._docked.clear(folder)
 
     async def tidy(self, live: Collection[Path]) -> None:
@@ -101,14 +98,6 @@ class Mixed:
         await self._here.aclose()
 
 
-def _engine_of(folder: Path) -> str | None:
-    """The address of the engine whose container an attempt was given to; None for one of this machine's own."""
-    try:
-        return str(json.loads((folder / RECORD).read_bytes())["engine"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 @dataclass(frozen=True)
 class Berth:
     """What a run works with."""
@@ -128,18 +117,13 @@ def berth(
 ) -> Berth:
     """Where a run's workers and commands are. `shown`: see Dock."""
 
-    def runtime(dock: Dock) -> DockerRuntime:
-        from aura_engine.runtimes.docker import DockerRuntime
-
-        return DockerRuntime(dock)
-
     def another(address: str) -> DockerRuntime:
-        return runtime(_dock(address, None, settings, paths, epoch, shown))
+        return DockerRuntime(_dock(address, None, settings, paths, epoch, shown))
 
     if docked is None:
         return Berth(Mixed(here, here, another), None)
     dock = _dock(docked.address, docked, settings, paths, epoch, shown)
-    return Berth(Mixed(runtime(dock), here, another), in_containers(dock, paths.checks))
+    return Berth(Mixed(DockerRuntime(dock), here, another), in_containers(dock, paths.checks))
 
 
 def _dock(
@@ -150,10 +134,6 @@ def _dock(
     epoch: int,
     shown: Callable[[], Sequence[Path]],
 ) -> Dock:
-    from aura_engine.runtimes.docker_dock import Dock
-    from aura_engine.runtimes.docker_engine import DockerEngine
-    from aura_engine.runtimes.docker_place import owner, secret_folder
-
     project = project_of(paths.scratch)
     who = owner(rootless=docked is not None and docked.engine.rootless)
     memory, cpus = limits(settings)
@@ -184,8 +164,6 @@ def limits(settings: Settings) -> tuple[int, float]:
 
 def in_containers(dock: Dock, folder: Path) -> Runner:
     """Runs each command in a fresh container; what they print lies in `folder` meanwhile."""
-    from aura_engine.runtimes.docker_checks import DockerChecks
-
     checks = DockerChecks(dock)
 
     async def run(command: Command, *, limit: float, max_output: int) -> Ran:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 from aura_engine.config.prices import Prices
@@ -19,6 +20,7 @@ from aura_engine.core.model import Ending, EndKind, TaskStatus, Usage
 from aura_engine.core.state import Attempt, Task
 from aura_engine.errors import AuraError
 from aura_engine.recorder import Recorder
+from aura_engine.runtimes.warden import Warden
 from aura_engine.workers.base import Seen
 
 EVERY = 1.0
@@ -47,10 +49,16 @@ class OverCap(AuraError):
 
 
 class Spending:
-    """The ledger of one run. `halt(task, kind, why)` stops a worker; `wake` makes the engine look at the state."""
+    """The ledger of one run. `halt(task, kind, why)` stops a worker; `wake` makes the engine look at the state.
 
-    def __init__(self, recorder: Recorder, prices: Prices, wake: Callable[[], None]) -> None:
+    `attempts` is the folder of the attempts' records: with a cap on the run, its workers wait while no engine lives.
+    """
+
+    def __init__(
+        self, recorder: Recorder, prices: Prices, wake: Callable[[], None], attempts: Path | None = None
+    ) -> None:
         self.halt: Callable[[str, EndKind, str], object] = lambda task, kind, why: None
+        self._attempts = attempts
         self._recorder = recorder
         self._prices = prices
         self.wake = wake
@@ -126,11 +134,18 @@ class Spending:
         self._models.pop(name, None)
 
     async def run(self) -> None:
-        """Look at the working time while it is capped; cancel it at the end."""
-        while True:
-            await asyncio.sleep(EVERY)
-            if self.caps.timed and self._running:
-                self._check_all()
+        """Look at the working time while it is capped, and have workers frozen should this process die; cancel it."""
+        folder = self._attempts if self.caps.run.any else None
+        # A task of its own: an end that comes while it is being started must not leave it behind.
+        warden = asyncio.create_task(asyncio.to_thread(Warden, folder)) if folder else None
+        try:
+            while True:
+                await asyncio.sleep(EVERY)
+                if self.caps.timed and self._running:
+                    self._check_all()
+        finally:
+            if warden is not None:
+                await asyncio.to_thread((await warden).dismiss)
 
     # ---- the engine's own questions to models
 

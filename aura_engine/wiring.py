@@ -154,7 +154,7 @@ async def wire(
         place=f"image {docked.image.id}" if docked else "",
     )
 
-    spending = Spending(recorder, options.prices, wake)
+    spending = Spending(recorder, options.prices, wake, options.paths.attempts)
     model = options.settings.planner().model
     counted = Metered(options.provider, spending, "judge", model)
     judge = ModelJudge(counted, options.settings.api_max_tokens, options.settings.api_timeout)

@@ -22,7 +22,7 @@ from aura_engine.core.model import (
     Verdict,
 )
 from aura_engine.core.plan import Brief, Criterion, Retry, TaskSpec
-from aura_engine.planning import triggers
+from aura_engine.planner.triggers import review_due, triggers
 
 GOAL = Check(name="goal", run="make check", person=True)
 READ = ev.GoalRead(revision="r1", text="do it", prose="do it", checks=(GOAL,))
@@ -125,3 +125,20 @@ def test_a_new_start_after_an_end_asks_again(end):
     story = [READ, BASE, *PLANNED, STARTING, FINISHED, failed, settled, asked, replied, ev.RunEnded(status=end)]
     again = ev.EngineStarted(version="1", pid=1)
     assert kinds(state_of(*story, again)) == ["task_failed"]
+
+
+def test_a_review_is_due_after_so_much_work_and_sooner_where_nothing_lands():
+    """Work counts, not the clock: a run that only waits is never looked at."""
+    state = state_of(READ, BASE)
+    assert review_due(state, 3600.0, 1e9) == ""
+    state.told_revision, state.work = state.revision, 1799.0
+    assert review_due(state, 3600.0, 1e9) == ""
+    state.work = 1800.0
+    assert review_due(state, 3600.0, 1e9) == "review:1"
+    state.landed_at = 1700.0
+    assert review_due(state, 3600.0, 1e9) == ""
+    state.work = 3600.0
+    assert review_due(state, 3600.0, 1e9) == "review:1"
+    state.reviews, state.reviewed_at = 1, 3600.0
+    assert review_due(state, 3600.0, 1e9) == ""
+    assert review_due(state, 0.0, 1e9) == ""

@@ -58,7 +58,8 @@ def _play(arguments: argparse.Namespace, stage: Stage | None) -> int:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("AURA_")}
     config = Path(arguments.config).expanduser() if arguments.config else None
     # A wrong flag is told before anything is made; the project whose .env counts is the example, which has none.
-    load_settings(flags=flags, environ=environ, project=Path(arguments.folder or "aura-demo"), config_file=config)
+    project = Path(arguments.folder or "aura-demo")
+    load_settings(flags=flags, environ=environ, project=project, config_file=config, keys=False)
     folder, task_file = _made(arguments.folder, make_project)
     landed: set[str] = set()
     edited = False

@@ -59,7 +59,22 @@ COMMANDS = {
     "backup": "a whole copy of the journal, also while the engine writes it",
 }
 ASKED = frozenset(
-    ("pause", "resume", "stop", "wake", "message", "kill", "retry", "escalate", "add", "edit", "drop", "restore", "approve", "reject")
+    (
+        "pause",
+        "resume",
+        "stop",
+        "wake",
+        "message",
+        "kill",
+        "retry",
+        "escalate",
+        "add",
+        "edit",
+        "drop",
+        "restore",
+        "approve",
+        "reject",
+    )
 )  # those that `asks` has a table of
 EPILOG = """\
 examples:

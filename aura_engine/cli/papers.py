@@ -8,13 +8,15 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from aura_engine.cli.main import COMMANDS, parser_of
+from aura_engine.cli.main import ASKED, COMMANDS, parser_of
+from aura_engine.doctor.findings import Report
 from aura_engine.report import models
 from aura_engine.report.account_model import Account
 
 LIST, OBJECT, LINES = "a list of objects", "one object", "one object a line"
 OUTPUTS: dict[str, tuple[str, type[BaseModel]]] = {
     "status": (OBJECT, models.StatusOut),
+    "progress": (OBJECT, models.ProgressOut),
     "projects": (LIST, models.Project),
     "history": (LIST, models.HistoryRow),
     "receipts": (LIST, models.ReceiptRow),
@@ -28,6 +30,9 @@ OUTPUTS: dict[str, tuple[str, type[BaseModel]]] = {
     "logs": (LINES, models.LogStep),
     "diff": (OBJECT, models.DiffOut),
     "report": (OBJECT, Account),
+    "doctor": (OBJECT, Report),
+    "answer": (OBJECT, models.AnsweredOut),
+    **dict.fromkeys(sorted(ASKED), (OBJECT, models.AskedOut)),
 }
 """What these print with `--json`."""
 HEAD = """\

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aura_engine.cli.options import add_data_options, print_json, run_folder
+from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.core.text import one_line
 from aura_engine.errors import UsageError
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 def parser() -> argparse.ArgumentParser:
     """Its options."""
-    made = argparse.ArgumentParser(
-        prog="aura recover",
-        description="List what is kept of attempts' work, or put one state of it into a new folder. Nothing is ever "
-        "written over, and an engine may be at work meanwhile.",
-        epilog="examples: aura recover, aura recover A1.2, aura recover 'A1.2#3' --to /tmp/look, "
-        "aura recover --run NAME (a run that aura restart set aside)",
+    made = command(
+        "recover",
+        "List what is kept of attempts' work, or put one state of it into a new folder. Nothing is ever written over, "
+        "and an engine may be at work meanwhile.",
+        "aura recover                            what there is, and the runs that aura restart set aside",
+        "aura recover A1.2                       the newest state of a task, into recovered-A1.2-1",
+        "aura recover 'A1.2#1' --to /tmp/look    one attempt's, into a folder of your choice",
+        "aura recover --run NAME A1.2            of a run that was set aside",
+        "aura recover --json                     for a script",
     )
     made.add_argument("what", nargs="?", metavar="TASK[#N]|ID", help="a task, an attempt, or the id of a state")
     made.add_argument("--to", metavar="DIR", help="the new folder (default: recovered-TASK-N here)")

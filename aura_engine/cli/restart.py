@@ -22,11 +22,17 @@ def parser() -> argparse.ArgumentParser:
     from aura_engine.cli import start
 
     made = start.parser("aura restart")
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
     made.description = (
-        "Begin the goal in a task file afresh: a new journal, a new plan. The data of the run before are kept in the "
-        "vault (aura recover lists them); what was delivered stays where it is."
+        "Begin the goal in a task file afresh: a new journal, a new plan. The data of the\n"
+        "run before are kept in the vault (aura recover lists them); what was delivered\n"
+        "stays where it is."
     )
-    made.epilog = "example: aura restart task.md --no-ui"
+    made.epilog = """\
+examples:
+  aura restart task.md                    a new journal and a new plan; the old ones are kept
+  aura restart task.md --stop-workers     also when workers of the run before still go on
+  aura recover                            names what was set aside"""
     made.add_argument(
         "--stop-workers",
         action="store_true",

@@ -21,6 +21,8 @@ from aura_engine.errors import ConfigError
 
 FLAGS = "the command line"
 DEFAULT = "default"
+_OF_CONTAINERS = tuple(f"{PREFIX}DOCKER_{name}" for name in ("HOST", "IMAGE", "EXTRA_ARGS"))
+"""What decides where a container runs, what is in it and what it sees."""
 _RUNNER = PREFIX + "RUNNER_"
 _MEANT = {
     "int_parsing": "it must be a whole number",
@@ -203,4 +205,6 @@ def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[
         if key and url and url[1] == dotenv != key[1]:
             notes.append(f"The key from {key[1]} goes to {one_line(url[0], 120)}, an address from {dotenv}.")
     programs = [name for name, (_, label) in chosen.items() if name.endswith("_BIN") and label == dotenv]
-    return notes + [f"{name} is set by {dotenv}: workers run {one_line(chosen[name][0], 120)}." for name in programs]
+    notes += [f"{name} is set by {dotenv}: workers run {one_line(chosen[name][0], 120)}." for name in programs]
+    made_of = [name for name in _OF_CONTAINERS if name in chosen and chosen[name][1] == dotenv]
+    return notes + [f"{name} is set by {dotenv}: {one_line(chosen[name][0], 120)}" for name in made_of]

@@ -12,6 +12,7 @@ from aura_engine.errors import ConfigError
 
 Provider = Literal["", "anthropic", "openai", "deepseek"]
 _DEEPSEEK_MODEL = "deepseek-v4-pro"
+_PRICE = "USD per million tokens of AURA_API_MODEL {}"
 _BASE_URLS = {
     "": "https://api.deepseek.com/anthropic",
     "deepseek": "https://api.deepseek.com/anthropic",
@@ -63,9 +64,9 @@ class PlannerSettings(Group):
         shown="never",
     )
     search_api_key: Key = setting("", "Tavily key; without it the planner has no web search", secret=True)
-    token_price_cache_hit: float = setting(0.145, "USD per million planner tokens read from the cache", ge=0)
-    token_price_cache_miss: float = setting(1.74, "USD per million planner tokens read anew", ge=0)
-    token_price_output: float = setting(1.74, "USD per million planner tokens written", ge=0)
+    token_price_cache_hit: float = setting(0.145, _PRICE.format("read from the cache"), shown="by model", ge=0)
+    token_price_cache_miss: float = setting(1.74, _PRICE.format("read anew"), shown="by model", ge=0)
+    token_price_output: float = setting(1.74, _PRICE.format("written"), shown="by model", ge=0)
     deep_reflection_interval: Minutes = setting(7200.0, "working time between two deep reviews", shown="120 min")
     llm_dead_throttle: Seconds = setting(300.0, "pause after repeated API failures", shown="300 s")
 

@@ -21,6 +21,7 @@ HEADER = """\
 # `aura config show --all` tells every name, `aura setup` asks for what is needed.
 # A key may also be named: "env:NAME" takes it from a variable, "cmd:COMMAND" from what a command prints.
 """
+EDIT = "Correct it first: aura config edit"
 _INTEGER = re.compile(r"-?\d+")
 
 
@@ -56,7 +57,7 @@ def _toml(text: str, changes: Mapping[str, str], path: Path) -> str:
     try:
         document = tomlkit.parse(text or HEADER)
     except TOMLKitError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.", cure="Correct it first: aura config edit") from None
+        raise ConfigError(f"{path} is not valid TOML: {error}.", cure=EDIT) from None
     for name, value in changes.items():
         places = list(_places(document, name, ""))
         last = places.pop() if value and places else None
@@ -64,6 +65,8 @@ def _toml(text: str, changes: Mapping[str, str], path: Path) -> str:
             del table[key]
         if last is not None:
             last[0][last[1]] = _typed(name, value)
+        elif value and INFOS[name].field in document:
+            raise ConfigError(f"{path}: [{INFOS[name].field}] is a table there, so {name} has no place.", cure=EDIT)
         elif value:
             _add(document, INFOS[name].field, tomlkit.item(_typed(name, value)))
     return tomlkit.dumps(document)
@@ -83,8 +86,8 @@ def _places(table: Any, name: str, prefix: str) -> Iterator[tuple[Any, str]]:
     for key, value in list(cast("dict[str, Any]", table).items()):
         full = (prefix + key).upper().replace("-", "_")
         if isinstance(value, dict):
-            if prefix or key not in ("keys", "hooks", "prices"):
-                yield from _places(value, name, f"{full}_")
+            if prefix or key not in ("keys", "prices"):  # no settings, but what only has a place in this file
+                yield from _places(value, name, "HOOK_" if full == "HOOKS" else f"{full}_")
         elif (full if full.startswith(PREFIX) else PREFIX + full) == name:
             yield table, key
 

@@ -21,7 +21,11 @@ SURE = 20
 LONGEST_LINE = 4096
 """Characters without a blank that a stream holds back at most; no key in use is longer."""
 
-_ANCHORS = ("sk-", "sk_", "gh", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "AIza", "hf_", "PRIVATE KEY", "eyJ")
+_ANCHORS = (
+    *("sk-", "sk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AKIA", "ASIA", "AIza", "hf_"),
+    *("xox", "eyJ", "-----BEGIN "),
+)
+"""What each of the shapes begins with: to look for these takes a tenth of the time."""
 _SHAPES = re.compile(
     r"""
     -----BEGIN\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----.*?(?:-----END\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----|\Z)
@@ -57,7 +61,7 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
-        return self._shapes(self.known(text))
+        return self._shapes(self.known(text)) if self.touches(text) else text
 
     def known(self, text: str) -> str:
         """The text without the secrets that are known."""
@@ -71,16 +75,20 @@ class Redactor:
         """Whether there is anything in the text to be taken out; that counts as nothing found."""
         if any(form in text for form in self._known):
             return True
-        shaped = any(anchor in text for anchor in _ANCHORS) and _SHAPES.search(text)
-        return bool(shaped or (any(word in text for word in _BEARERS) and _BEARER.search(text)))
+        if any(word in text for word in _BEARERS) and _BEARER.search(text):
+            return True
+        for anchor in _ANCHORS:
+            at = text.find(anchor)
+            while at >= 0:
+                if _SHAPES.match(text, at):
+                    return True
+                at = text.find(anchor, at + 1)
+        return False
 
     def _shapes(self, text: str) -> str:
-        if any(anchor in text for anchor in _ANCHORS):
-            text, found = _SHAPES.subn(MARK, text)
-            self.count += found
-        if any(word in text for word in _BEARERS):
-            text, found = _BEARER.subn(rf"\1{MARK}", text)
-            self.count += found
+        text, shaped = _SHAPES.subn(MARK, text)
+        text, bearers = _BEARER.subn(rf"\1{MARK}", text)
+        self.count += shaped + bearers
         return text
 
     def value(self, value: Any, *, literal: bool = False) -> Any:

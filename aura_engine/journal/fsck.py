@@ -97,6 +97,10 @@ def _once(told: Told, event: Any) -> None:
                 _landing(told, event)
             if event.snapshot:
                 told.snapshots.append(event.snapshot)
+        case ev.WorkspaceKept() if event.snapshot:
+            told.snapshots.append(event.snapshot)
+        case ev.VaultTrimmed():
+            told.snapshots = [snapshot for snapshot in told.snapshots if snapshot not in event.snapshots]
         case ev.PlannerAsked():
             counts[f"asked {event.call}"] += 1
             if counts[f"asked {event.call}"] > 1:

@@ -55,6 +55,31 @@ class StatusOut(Out):
     """It does, and has not moved for long."""
 
 
+class ProgressOut(Out):
+    """`aura progress`."""
+
+    run: str
+    markdown: str
+    """The projection state/progress.md, whole."""
+
+
+class AskedOut(Out):
+    """The commands that ask a run for something: `pause`, `kill`, `retry`, `add` …"""
+
+    accepted: bool
+    why: str = ""
+    """Why it was not."""
+    events: list[dict[str, Any]] | None = None
+    """What it made happen; null where no engine runs and the next start goes by it."""
+
+
+class AnsweredOut(Out):
+    """`aura answer`."""
+
+    question: str
+    answer: str
+
+
 class Project(Out):
     """`aura projects`: one goal that was started from this folder."""
 

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from contextlib import aclosing
 from pathlib import Path
 
-from aura_engine.core.model import ExitRecord, LaunchSpec, Usage
+from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord, Usage
 from aura_engine.errors import RuntimeFault
 from aura_engine.runtimes import docker_place, processes, traces
 from aura_engine.runtimes.docker_dock import Dock
@@ -28,7 +28,7 @@ from aura_engine.runtimes.relay import Upstream
 log = logging.getLogger(__name__)
 
 RECORD = "container.json"
-"""In an attempt's folder: it was given to a container, of which engine, and in which boot of this machine."""
+"""In an attempt's folder: which container of which engine it was given to, and which process that is here."""
 CLEAR_LIMIT = 30.0
 """Seconds that a container has to end by itself once its worker has."""
 
@@ -68,8 +68,7 @@ class DockerRuntime:
         async with dock.starts:
             secret = self._secret(container)
             laid = await asyncio.to_thread(docker_place.lay_out, launch, folder, secret, dock.who, container)
-            record = {"container": container, "engine": self._engine.url, "boot_id": processes.boot_id()}
-            traces.private(folder / RECORD, json.dumps(record))
+            note(folder, self._engine.url, container, None)
             door = dock.relay.door(container) if dock.relay is not None else None
             use = Use(
                 image=dock.image,
@@ -83,13 +82,15 @@ class DockerRuntime:
             self._listen()
             try:
                 await dock.create(container, use)
-                await dock.begin(container)
+                # before it runs: of a short one nothing would be heard any more
                 worker = self._workers[container] = DockerWorker(self._engine, container, folder)
+                await dock.begin(container)
                 await worker.running()
             except RuntimeFault:
                 self._forget(container)
                 raise
             secret.unlink(missing_ok=True)
+        note(folder, self._engine.url, container, worker.record)
         return worker
 
     def _forget(self, container: str) -> None:
@@ -105,14 +106,15 @@ class DockerRuntime:
     # ---- finding again
 
     async def adopt(self, folder: Path) -> DockerWorker | ExitRecord | None:
-        """See Runtime. EngineAway when the container engine cannot be asked: then nobody knows how it is."""
+        """See Runtime. EngineAway when the container engine cannot be asked, unless nothing of it can run any more."""
         container = self._container(folder)
         try:
             state = await self._dock.state(container)
         except EngineAway:
-            if booted_since(folder):  # and nothing but Aura starts its containers
-                return traces.exit_in(folder / TRACES)
-            raise
+            if not surely_gone(folder):
+                raise
+            gone = ExitRecord(outside="its container ended while the container engine was away")
+            return traces.exit_in(folder / TRACES) or gone
         if state is None:
             return traces.exit_in(folder / TRACES)
         if state.status == "created" and not await self._started_after_all(container, state):
@@ -225,9 +227,31 @@ def _labels(name: str) -> dict[str, str]:
     return {"aura.task": task, "aura.attempt": attempt}
 
 
-def booted_since(folder: Path) -> bool:
-    """Whether the machine has been started anew since a container got the attempt of `folder`."""
+def note(folder: Path, engine: str, container: str, process: ProcessRecord | None) -> None:
+    """Writes down where an attempt is; `process` once it runs."""
+    known = process or ProcessRecord(pid=0, start_time=0.0, boot_id=processes.boot_id())
+    record = {"container": container, "engine": engine, "process": known.model_dump()}
+    fresh = folder / f"{RECORD}.new"
+    fresh.unlink(missing_ok=True)
+    traces.private(fresh, json.dumps(record))
+    fresh.rename(folder / RECORD)
+
+
+def engine_of(folder: Path) -> str | None:
+    """The address of the engine whose container an attempt was given to; None for one of this machine's own."""
     try:
-        return json.loads((folder / RECORD).read_bytes())["boot_id"] != processes.boot_id()
+        return str(json.loads((folder / RECORD).read_bytes())["engine"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def surely_gone(folder: Path) -> bool:
+    """Whether an attempt's container cannot run any more: its process is gone, or this is another boot.
+
+    Nothing but Aura starts its containers. Where the process was never seen here, only another boot tells.
+    """
+    try:
+        process = ProcessRecord.model_validate(json.loads((folder / RECORD).read_bytes())["process"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return process.boot_id != processes.boot_id() or (process.pid != 0 and not processes.alive(process))

@@ -112,7 +112,7 @@ class Dock:
         task.add_done_callback(self._background.discard)
 
     async def aclose(self, *, empty: bool) -> None:
-        """Waits for what is being taken away; `empty`: no container is left, so the network can go too. Once is enough."""
+        """Waits for what is being taken away; `empty`: no container is left, so the network can go too."""
         if self._closed:
             return
         self._closed = True

@@ -13,10 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import aiodocker
-import aiohttp
-from aiodocker.events import DockerEvents
-
 from aura_engine.core.text import one_line
 from aura_engine.errors import RuntimeFault
 
@@ -74,6 +70,9 @@ class DockerEngine:
 
     def __init__(self, url: str) -> None:
         """`url` as in DOCKER_HOST. Has to be made in a running loop; nothing is connected yet."""
+        import aiodocker  # here and below: the two cost 0.2 s, which a run without containers need not pay
+        import aiohttp
+
         self.url = url
         self.patience = CALL
         # More than the default 100 connections: each container that is waited for holds one.
@@ -95,18 +94,21 @@ class DockerEngine:
 
     async def call(self, what: str, asked: Awaitable[T], limit: float | None = None) -> T:
         """The answer, within `limit` seconds; `what` goes on from “The container engine would not …”."""
+        from aiodocker import DockerError
+        from aiohttp import ClientError
+
         limit = limit or self.patience
         try:
             async with asyncio.timeout(limit):
                 return await asked
-        except aiodocker.DockerError as error:
+        except DockerError as error:
             if error.status == 900:
                 raise self.away("cannot be reached") from error
             said = one_line(error.message, 300)
             raise EngineRefused(f"The container engine would not {what}: {said}", error.status) from error
         except TimeoutError as error:
             raise self.away(f"did not answer within {limit:.0f} s") from error
-        except (aiohttp.ClientError, OSError, EOFError) as error:
+        except (ClientError, OSError, EOFError) as error:
             raise self.away("broke off") from error
 
     async def sure(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -220,6 +222,8 @@ class DockerEngine:
 
     async def events(self, labels: Mapping[str, str]) -> AsyncGenerator[str]:
         """Names of containers with these labels to which something happens, until the stream ends or breaks."""
+        from aiodocker.events import DockerEvents
+
         stream: Any = DockerEvents(self.docker)
         filters = json.dumps({"type": ["container"], "label": _filter(labels)})
         heard = stream.subscribe(filters=filters)

@@ -132,7 +132,6 @@ class Door:
         """Lets go of what is under way; the token stays good for when it is opened again."""
         if self._runner is not None:
             await self._runner.cleanup()
-            self._runner = None
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import ClientError
@@ -205,14 +204,11 @@ class Door:
                 request.transport.abort()
             raise
         finally:
-            self._count(request.method, reply.status, reader.close())
+            used = reader.close()
+            asked = request.method == "POST" and not request.path.endswith("/count_tokens")
+            self.counted.usage += used or Usage()
+            self.counted.unknown += asked and reply.status == 200 and used is None
         return answer
-
-    def _count(self, method: str, status: int, usage: Usage | None) -> None:
-        if usage is not None:
-            self.counted.usage += usage
-        elif method == "POST" and status == 200:
-            self.counted.unknown += 1
 
 
 class Relay:

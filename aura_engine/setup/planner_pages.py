@@ -95,10 +95,12 @@ def _choose(draft: Draft, machine: Machine, value: str) -> None:
 def _entries(draft: Draft, machine: Machine) -> Sequence[Entry]:
     service = service_of(draft) or draft.picked.get("planner", "")
     key = "a server without keys needs none" if service == SERVER else "or env:NAME, or cmd:COMMAND"
+    protocol = [Entry("AURA_API_PROVIDER", "Protocol", "anthropic or openai; empty: as its address looks")]
     return (
         Entry("AURA_API_BASE_URL", "Address", "" if service in (OTHER, SERVER) else "empty: the service's own"),
         Entry("AURA_API_KEY", "Key", key),
         Entry("AURA_API_MODEL", "Model", "any that the service has"),
+        *(protocol if service == OTHER else ()),
     )
 
 

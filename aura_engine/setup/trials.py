@@ -102,25 +102,14 @@ def _api(settings: Settings, chosen: RoleSettings, backend: str) -> PlannerApi |
 
 async def try_docker(draft: Draft) -> Sequence[Finding]:
     """Whether the engine answers and has the image; nothing where workers run on this machine."""
-    settings = draft.settings(keys=False)
-    if not settings.workers_in_docker:
-        return []
     # Only here: it takes half a second to load, and most people never come here.
-    from aura_engine.runtimes.docker_engine import DockerEngine
-    from aura_engine.runtimes.docker_host import address_of, greet
-    from aura_engine.runtimes.images import Images
+    from aura_engine.doctor.docker import docker
 
-    try:
-        engine = DockerEngine(address_of(settings.docker_host, draft.place.environ))
-        try:
-            greeted = await greet(engine)
-            image = await Images(engine, settings.docker_image, lambda said: None).local()
-        finally:
-            await engine.aclose()
-    except AuraError as error:
-        return [finding(Level.PROBLEM, "docker", str(error), error.cure)]
-    there = finding(Level.GOOD, "docker", f"version {greeted.version} answers")
-    if image is None:
-        text = f"{settings.docker_image} is not here yet: the first run fetches it, some gigabytes"
-        return [there, finding(Level.NOTE, "image", text, f"Fetch it now: docker pull {settings.docker_image}")]
-    return [there, finding(Level.GOOD, "image", f"{settings.docker_image} is here")]
+    told = await docker(draft.settings(keys=False), draft.place.environ)
+    # A run could do without; a person who has just asked for it should hear of it before they go on.
+    return [
+        each.model_copy(update={"level": Level.PROBLEM})
+        if each.about == "docker" and each.level is Level.WARNING
+        else each
+        for each in told
+    ]

@@ -31,6 +31,8 @@ _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _LOGGED_AT_MOST = 32
 """Objects; a larger batch becomes a pack at once."""
 _TREES_CACHED = 4096
+_NAMES_CACHED = 100_000
+"""In all cached trees together, about 25 MB: a folder of a thousand files makes a new tree with each landing."""
 
 _LOG = "recent-objects"
 _LOG_HEAD = struct.Struct(">20sI")
@@ -165,6 +167,7 @@ class Objects:
         self._foreign = foreign
         self._cat = CatFile(git_dir)
         self._trees: OrderedDict[str, dict[str, Entry]] = OrderedDict()
+        self._names = 0
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._recent: New = {}
@@ -288,7 +291,9 @@ class Objects:
 
     def _remember(self, oid: str, entries: dict[str, Entry]) -> dict[str, Entry]:
         with self._lock:
-            self._trees[oid] = entries
-            while len(self._trees) > _TREES_CACHED:
-                self._trees.popitem(last=False)
+            if oid not in self._trees:
+                self._trees[oid] = entries
+                self._names += len(entries)
+            while len(self._trees) > 1 and (len(self._trees) > _TREES_CACHED or self._names > _NAMES_CACHED):
+                self._names -= len(self._trees.popitem(last=False)[1])
         return entries

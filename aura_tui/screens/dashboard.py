@@ -241,7 +241,12 @@ class Dashboard(Place):
             shown: list[Attempt | None] = [(chosen, attempts[-1].n)] if attempts else [*running[:1]]
         else:
             height = max(PANE_HEIGHT, self.query_one("#logs").size.height)
-            shown = self.slots.arrange(running, min(PANES, height // PANE_HEIGHT))
+            # Where nothing has been shown yet, what ended last is better than nothing.
+            lanes = self.model.history.lanes if not (running or any(self.slots.slots)) else ()
+            last = max((lane[-1] for lane in lanes), key=lambda bar: bar.start, default=None)
+            shown = self.slots.arrange(
+                running or ([(last.task, last.n)] if last else []), min(PANES, height // PANE_HEIGHT)
+            )
         for index, pane in enumerate(self.query(LogPane)):
             attempt = shown[index] if index < len(shown) else None
             pane.set_class(attempt is not None or index == 0, "-shown")

@@ -14,12 +14,12 @@ from textual.widgets import Static
 from aura_tui.actions import available, shown_key
 
 GROUPS = {
-    "move": "Moving",
     "task": "The selected task",
     "run": "The run",
     "view": "Looking",
     "goal": "In the goal's editor",
     "app": "Aura",
+    "move": "Moving",
 }
 
 

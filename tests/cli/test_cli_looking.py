@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import aura_engine
-from aura_engine.cli.main import COMMANDS, main, parser_of
+from aura_engine.cli.main import ASKED, COMMANDS, main, parser_of
 from aura_engine.cli.options import command
 from aura_engine.cli.papers import LIST, OBJECT, OUTPUTS, commands_page
 from aura_engine.errors import UsageError
@@ -17,7 +17,11 @@ from aura_engine.report import models
 
 Say = Callable[..., str]
 LISTS = {name: model for name, (shape, model) in OUTPUTS.items() if shape == LIST and name != "clean-workspaces"}
-DOCUMENTS = {name: model for name, (shape, model) in OUTPUTS.items() if shape == OBJECT}
+DOCUMENTS = {
+    name: model
+    for name, (shape, model) in OUTPUTS.items()
+    if shape == OBJECT and name not in ASKED | {"answer", "doctor"}
+}
 
 
 @pytest.mark.usefixtures("ran")
@@ -32,6 +36,21 @@ def test_lists_in_json_keep_to_their_models(name: str, say: Say) -> None:
 @pytest.mark.parametrize("name", sorted(DOCUMENTS))
 def test_documents_in_json_keep_to_their_models(name: str, say: Say) -> None:
     assert DOCUMENTS[name].model_validate(json.loads(say(name, "--json")))
+
+
+@pytest.mark.usefixtures("ran")
+def test_what_is_asked_for_later_is_told_in_json(say: Say) -> None:
+    said = json.loads(say("answer", "q1", "the", "west", "--json"))
+    assert models.AnsweredOut.model_validate(said) == models.AnsweredOut(question="q1", answer="the west")
+    assert models.AskedOut.model_validate_json(say("retry", "A2", "--json")) == models.AskedOut(accepted=True)
+
+
+@pytest.mark.usefixtures("ran")
+def test_what_is_refused_is_told_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["retry", "A1", "--json"]) == 1
+    refused = models.AskedOut.model_validate_json(capsys.readouterr().out)
+    assert (refused.accepted, refused.events) == (False, None)
+    assert refused.why
 
 
 @pytest.mark.usefixtures("ran")

@@ -198,6 +198,11 @@ def test_a_strangers_dotenv_is_pointed_out(bench):
     assert notes[1].startswith("AURA_CLAUDE_BIN is set by")
     bench.write(bench.dotenv, "AURA_PRO_BASE_URL=https://mine.example\nAURA_PRO_API_KEY=sk-2\n")
     assert bench.load().notes == ()
+    bench.write(bench.dotenv, "AURA_DOCKER_EXTRA_ARGS=-v /data:/data:ro\nAURA_DOCKER_IMAGE=evil\n")
+    assert bench.load().notes == (
+        f"AURA_DOCKER_IMAGE is set by {bench.dotenv}: evil",
+        f"AURA_DOCKER_EXTRA_ARGS is set by {bench.dotenv}: -v /data:/data:ro",
+    )
 
 
 def test_bad_lines_of_dotenv(bench):

@@ -108,3 +108,19 @@ def test_no_folder_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         write_settings(tmp_path / "file" / "config.toml", {"AURA_MAX_TURNS": "4"})
+
+
+def test_hooks_have_a_table_of_their_own(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('[hooks]\ngoal_reached = "a"  # call me\n')
+    write_settings(path, {"AURA_HOOK_GOAL_REACHED": "b"})
+    assert path.read_text() == '[hooks]\ngoal_reached = "b"  # call me\n'
+
+
+def test_a_table_in_the_way_is_told(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text('bell = true\n[prices]\n"m" = { input = 1, output = 2 }\n')
+    before = path.read_text()
+    with pytest.raises(ConfigError, match=r"\[prices\] is a table there, so AURA_PRICES has no place"):
+        write_settings(path, {"AURA_PRICES": "prices.toml"})
+    assert path.read_text() == before

@@ -89,10 +89,12 @@ def test_second_ones_are_told(say):
     assert found["pro's fallback"].text.startswith("claude with the model m2")
 
 
-def test_what_is_not_built_keeps_a_run_from_starting(say):
-    workers = say(**SET, workers_in_docker="1")["workers"]
+def test_a_model_that_no_relay_can_find_keeps_a_run_from_starting(say):
+    assert "workers" not in say(**SET, workers_in_docker="1", docker_network="none")
+    offline = {"pro_backend": "qwencode", "workers_in_docker": "1", "docker_network": "none"}
+    workers = say(**{**SET, **offline})["workers"]
     assert workers.level is Level.PROBLEM
-    assert "--no-docker" in workers.cure
+    assert "AURA_DOCKER_NETWORK=bridge" in workers.cure
 
 
 def test_odd_names_are_pointed_out(say, bench):

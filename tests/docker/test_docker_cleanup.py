@@ -109,6 +109,7 @@ def docker(docker_url: str) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(180)
 def test_containers_and_networks_of_this_folder_alone(
     clean: Clean,
     run: RunPaths,
@@ -144,6 +145,7 @@ def test_containers_and_networks_of_this_folder_alone(
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(180)
 def test_a_network_in_use_stays_and_is_said(
     clean: Clean,
     run: RunPaths,

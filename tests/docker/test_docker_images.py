@@ -330,6 +330,7 @@ def test_an_image_that_is_not_to_be_had_fails_no_task(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(180)
 async def test_a_real_engine_and_a_registry_that_refuses(docker_url: str, image: str) -> None:
     engine = DockerEngine(docker_url)
     assert (await Images(engine, image, never).ready()).id.startswith("sha256:")
@@ -341,6 +342,7 @@ async def test_a_real_engine_and_a_registry_that_refuses(docker_url: str, image:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(180)
 async def test_a_real_engine_sees_our_files_or_is_refused(docker_url: str, image: str, tmp_path: Path) -> None:
     engine = DockerEngine(docker_url)
     found = await Images(engine, image, never).ready()

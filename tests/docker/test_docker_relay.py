@@ -389,3 +389,13 @@ def test_inside_it_says_that_nobody_came(short: Path, monkeypatch: pytest.Monkey
         said = outside.recv(4096)
     assert said.startswith(b"HTTP/1.1 503 ")
     assert b"overloaded_error" in said
+
+
+async def test_counting_tokens_is_no_call_of_unknown_use(relay: Relay, model: Model) -> None:
+    model.reply = b'data: {"input_tokens": 5}\n\n' + b" " * 50
+    door = await relay.open("A1-1", Upstream(model.url, KEY))
+    async with through(door) as session:
+        for path in ("/v1/messages/count_tokens?beta=true", "/v1/messages"):
+            async with session.post(path, headers=token(door), data=b"{}") as reply:
+                await reply.read()
+    assert (door.counted.calls, door.counted.unknown) == (2, 1)

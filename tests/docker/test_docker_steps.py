@@ -120,6 +120,21 @@ async def test_an_engine_that_never_answers_is_away_and_nobody_is_declared_dead(
     assert harbour.docker("inspect", "-f", "{{.State.Running}}", worker.name) == "true"
 
 
+@pytest.mark.parametrize("reported", [True, False], ids=["with its record", "without"])
+async def test_while_the_engine_is_away_what_surely_runs_no_more_is_collected(harbour, near, reported):
+    first, worker = await harbour.start("sleep 3; exit 8")
+    await worker.swept()
+    await first.aclose()
+    if not reported:
+        (worker.folder / "shim" / "exit.json").unlink()
+    runtime = harbour.runtime(f"unix://{near}")
+    record = await runtime.adopt(worker.folder)
+    assert isinstance(record, ExitRecord)
+    assert (record.code == 8) == reported
+    assert bool(record.outside) != reported
+    await runtime.aclose()
+
+
 async def _says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
     writer.close()

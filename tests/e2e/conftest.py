@@ -63,6 +63,8 @@ class Bench:
 
     project: Path
     settings: dict[str, str] = field(default_factory=dict)
+    limit: float = LIMIT
+    """Seconds for one run."""
 
     def write(self, files: Mapping[str, str]) -> None:
         """Put files into the project."""
@@ -112,7 +114,7 @@ class Bench:
             env=self.environment(url, **settings),
             capture_output=True,
             text=True,
-            timeout=LIMIT,
+            timeout=self.limit,
             check=False,
         )
         return self.read(done.returncode, done.stdout, done.stderr)

@@ -73,18 +73,21 @@ def test_with_a_bridge_prepare_and_what_is_shared_are_in_containers_too(docked):
 Say hello.
 
 ```prepare
-run = "test -f /.dockerenv && mkdir -p tools && printf '#!/bin/sh\\necho hello\\n' > tools/greet && chmod +x tools/greet"
+run = "test -f /.dockerenv && mkdir tools && echo 'echo hello' > tools/greet && chmod +x tools/greet"
 makes = ["tools"]
 share = ["data"]
 ```
 """
-    docked.write({"task.md": goal, "data/name.txt": "Ada\n", ".gitignore": "data/\n"})
+    docked.write({"task.md": goal, "data/name.txt": "Ada\n", ".gitignore": "data\n"})
+    docked.git("init")
+    docked.git("add", "-A")
+    docked.git("commit", "-m", "begin")
     check = f"{INSIDE} && test \"$(cat greeting.txt)\" = 'hello Ada' && tools/greet && ! touch data/mine"
     plan = {"tasks": [task("Greet", check)], "checks": [{"name": "greeting", "run": check}]}
     steps = ['echo "$(tools/greet) $(cat data/name.txt)" > greeting.txt; touch data/mine; true', DONE]
     done = docked.run(plan_brain(plan, {"Greet": steps}), AURA_DOCKER_NETWORK="bridge")
     assert done.status == "achieved", done.stderr
-    assert docked.project.joinpath("greeting.txt").read_text() == "hello Ada\n"
+    assert docked.git("show", "aura/task:greeting.txt") == "hello Ada\n"
     assert [path.name for path in docked.project.joinpath("data").iterdir()] == ["name.txt"]
     assert docker("network", "ls", "-q", "--filter", "label=aura.run=" + done.data.name) == ""
 

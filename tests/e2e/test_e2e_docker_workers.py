@@ -27,10 +27,11 @@ def docker(*words: str) -> str:
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(330)
 @pytest.mark.parametrize("network", ["none", "bridge"])
 def test_flash_is_qwen_and_pro_is_claude_in_containers(bench, network: str) -> None:
     bench.write({"task.md": "# Greeting\n\nSay hello.\n"})
+    bench.limit = 300.0  # two programs of hundreds of megabytes each, and five containers
     plan = {
         "tasks": [
             task("Greet", f"{INSIDE} && grep -q hello greeting.txt"),
@@ -65,6 +66,7 @@ def test_flash_is_qwen_and_pro_is_claude_in_containers(bench, network: str) -> N
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(240)
 def test_the_shipped_image_has_what_workers_need() -> None:
     """And each program starts as a user of whom the image knows nothing, in a file system that cannot be written."""
     walls = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL", "--tmpfs=/tmp:exec", "--user=4711:4711")
@@ -78,6 +80,7 @@ def test_the_shipped_image_has_what_workers_need() -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.timeout(240)
 def test_another_image_under_the_name_is_reported(bench) -> None:
     name = f"aura-test-moves:{os.getpid()}"
     bench.write({"task.md": "# Greeting\n\nSay hello.\n"})

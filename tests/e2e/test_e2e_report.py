@@ -61,6 +61,30 @@ def test_the_end_of_a_run_leaves_its_report(bench):
     assert (bench.project / last.split(": ")[1]).is_file()
 
 
+def test_what_is_in_work_is_shown_while_it_is(bench, eventually, tmp_path: Path):
+    bench.write({"task.md": "# Greet\n"})
+    bench.settings["AURA_CONTAINMENT"] = "none"  # a file outside tells the worker when to go on
+    go = tmp_path / "go"
+    waits = f"echo hello > greeting.txt; while [ ! -e {go} ]; do sleep 0.05; done"
+    with (
+        ScriptedModel(plan_brain(PLAN, {"Greet": [waits, Claim("Greeted.")]})) as model,
+        bench.running(model.url) as running,
+    ):
+        running.until("attempt_started", task="A1")
+
+        def in_work() -> dict[str, object] | None:
+            found = json.loads(aura(bench.project, "diff", "A1", "--json"))
+            return found if found["patch"] else None
+
+        found = eventually(in_work)
+        assert found["of"] == "in work"
+        assert "+hello" in found["patch"]
+        assert json.loads(aura(bench.project, "projects", "--json"))[0]["owned"]
+        go.touch()
+        assert running.end().status == "achieved"
+    assert json.loads(aura(bench.project, "diff", "A1", "--json"))["of"] == "landed"
+
+
 LEFT = (
     "report.html",
     "report.md",

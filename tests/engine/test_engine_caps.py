@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from aura_engine.core.model import EndKind, Outcome, RunStatus
 from aura_engine.demo.brains import task
 from aura_engine.demo.script import call
+from aura_engine.runtimes.warden import Warden
 
 MILLION = 1_000_000
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
 def step(number: int, *, tokens: int = MILLION) -> dict[str, Any]:
@@ -126,3 +136,42 @@ async def test_what_a_worker_used_before_the_engine_died_is_counted_again(stage)
         (reached,) = play.of("cap_reached")
         assert reached.used >= 2 * MILLION
     assert len(stage.starts("claude")) == 1
+
+
+@linux
+async def test_with_a_cap_workers_wait_while_no_engine_lives(stage) -> None:
+    """Whoever kills the engine does not turn the cap off; the next engine lets them go on."""
+    code = (
+        "import sys, time; from pathlib import Path; from aura_engine.runtimes.warden import Warden\n"
+        "warden = Warden(Path(sys.argv[1])); print('ready', flush=True); time.sleep(60)"
+    )
+    program = stage.program("claude", [WAIT])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "attempt_started")
+        pid = play.state.tasks["A1"].attempts[0].process.pid
+        attempts = play.engine.options.paths.attempts
+        engine = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", code, str(attempts)), stdout=asyncio.subprocess.PIPE
+        )
+        assert engine.stdout is not None
+        await engine.stdout.readline()
+        engine.kill()
+        await engine.wait()
+        await stage.eventually(lambda: "\nState:\tT" in Path(f"/proc/{pid}/status").read_text())
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await stage.eventually(lambda: "\nState:\tT" not in Path(f"/proc/{pid}/status").read_text())
+
+
+@linux
+def test_an_engine_that_ends_as_it_should_freezes_nobody(tmp_path) -> None:
+    worker = subprocess.Popen(["/bin/sleep", "60"])
+    folder = tmp_path / "A1" / "1"
+    folder.mkdir(parents=True)
+    start = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
+    (folder / "process.json").write_text(json.dumps({"shim": {"pid": os.getpid(), "start_time": float(start)}}))
+    try:
+        Warden(tmp_path).dismiss()
+        assert "\nState:\tT" not in Path(f"/proc/{worker.pid}/status").read_text()
+    finally:
+        worker.kill()
+        worker.wait()

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from aura_engine import disk
@@ -97,6 +99,11 @@ async def test_refs_hold_everything_and_what_is_overdue_goes_at_a_start(stage):
     gone = call(["cat-file", "-e", first.snapshot], git_dir=store, ok=(0, 1, 128))
     assert gone.code != 0
     call(["fsck", "--strict"], git_dir=store)
+    fsck = [sys.executable, "-m", "aura_engine.cli", "fsck"]
+    done = await asyncio.to_thread(
+        subprocess.run, fsck, cwd=stage.project, capture_output=True, timeout=50, check=False
+    )
+    assert done.returncode == 0, done.stdout
 
 
 # ---- parts that break

@@ -46,8 +46,9 @@ async def test_to_the_end_by_keys_alone(stage):
         assert "Set up Aura  1/8  The planner" in await settled(pilot)
         await pilot.press("end", "enter")
         assert "The planner's address, key and model" in await settled(pilot)
-        for text in (f"{stage.url}/v1", KEY, "right-model"):
+        for text in (f"{stage.url}/v1", KEY, "right-model", "openai"):
             await paste(pilot, text)
+            assert KEY not in painted(app), "a key is not shown while it is typed"
             await pilot.press("enter")
         seen = await settled(pilot)
         assert "3/8  The workers" in seen

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -57,6 +58,8 @@ class Kill:
     point: str = ""
     nth: int = 1
     after: float | None = None
+    up: bool = False
+    """Counted from where the engine has workers; else from its start."""
     deep: bool = False
     missed: int = 0
 
@@ -121,12 +124,20 @@ class Campaign:
         for name in names:
             most = LATER.get(name, 1)
             self._waiting += [Kill(name, self._dice.randint(1, most)) for _ in range(points)]
-        self._waiting += [Kill(after=self._dice.uniform(0.05, LONGEST)) for _ in range(moments)]
-        self._waiting += [Kill(after=self._dice.uniform(1.5, LONGEST), deep=True) for _ in range(deep)]
+        for number in range(moments):
+            self._waiting.append(Kill(after=self._dice.uniform(0.0, LONGEST), up=number % 4 > 0))
+        self._waiting += [Kill(after=self._dice.uniform(1.0, LONGEST), up=True, deep=True) for _ in range(deep)]
         self._dice.shuffle(self._waiting)
 
     def play(self) -> Tally:
-        """All of it."""
+        """All of it, or what there was time for until somebody pressed Ctrl-C."""
+        try:
+            self._play()
+        except KeyboardInterrupt:
+            self.tally.missed += [f"{len(self._waiting)} more, broken off"]
+        return self.tally
+
+    def _play(self) -> None:
         while self._waiting:
             repository = any(kill.point in IN_REPOSITORY for kill in self._waiting) and self.tally.runs % 2 == 1
             root = self._folder / f"run-{self.tally.runs}"
@@ -137,7 +148,6 @@ class Campaign:
             with ScriptedModel(ground.brain) as model:
                 self._one_run(ground, model.url)
             self.tally.runs += 1
-        return self.tally
 
     def _one_run(self, ground: Ground, url: str) -> None:
         story: list[str] = []
@@ -146,7 +156,8 @@ class Campaign:
             if not ground.repository and (wanted or self._dice.random() < 0.2):
                 ground.person_writes()
             self.tally.starts += 1
-            death = ground.live(url, fault=kill.fault if kill else "", kill_after=kill.after if kill else None)
+            what = kill or Kill()
+            death = ground.live(url, fault=what.fault, kill_after=what.after, up=what.up)
             story.append(f"{death.where or 'to its end'}: {'killed' if death.killed else death.code}")
             if death.killed and kill:
                 self._happened(kill)
@@ -280,7 +291,7 @@ def main() -> int:
         kills = result["kills_at_points"]
         print(f"{'kills at points':32} {sum(kills.values())} at {len(kills)} points")
     if not result["failures"]:
-        folder.rmdir()
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if result["failures"] else 0
 
 

@@ -129,13 +129,19 @@ class Ground:
         }
         return keep | wanted | ({"AURA_FAULT": fault} if fault else {})
 
-    def live(self, url: str, *, fault: str = "", kill_after: float | None = None) -> Death:
-        """One engine from its start to its death: at a fault point, after some seconds, or at the end of the run."""
+    def live(self, url: str, *, fault: str = "", kill_after: float | None = None, up: bool = False) -> Death:
+        """One engine from its start to its death: at a fault point, after some seconds, or at the end of the run.
+
+        `up`: the seconds count from where it has workers, so that a slow start is not all that is ever killed.
+        """
         begun = time.monotonic()
         engine = self.start(url, fault)
         try:
-            engine.wait(LIMIT if kill_after is None else kill_after)
-        except subprocess.TimeoutExpired:
+            while up and engine.poll() is None and not self._at_work() and time.monotonic() < begun + LIMIT:
+                time.sleep(0.02)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                engine.wait(LIMIT if kill_after is None else kill_after)
+        finally:
             engine.kill()
             engine.wait(30)
         lived = time.monotonic() - begun
@@ -143,6 +149,10 @@ class Ground:
         where = fault.partition("=")[0] or ("" if kill_after is None else f"{kill_after:.2f} s")
         killed = engine.returncode == -9 and not stuck
         return Death(killed, where, 0 if stuck else engine.returncode, self._said.read_text(errors="replace"), lived)
+
+    def _at_work(self) -> bool:
+        told = self.told.read_bytes()
+        return any(word in told for word in (b'"attempt_started"', b'"worker_ended"', b"after the restart"))
 
     def start(self, url: str, fault: str = "") -> subprocess.Popen[str]:
         """An engine in the background; what it tells of events goes to `told`."""

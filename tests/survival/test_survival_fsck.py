@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from survival_ground import living
 
 from aura_engine.cli.fsck import NAMES, examine_run
@@ -187,6 +188,7 @@ def test_9_what_is_left_over(ended):
         left.rmdir()
 
 
+@pytest.mark.slow
 def test_beside_a_living_engine(make_ground):
     ground = make_ground(tasks=6, workers=3, naps=(0.05,))
     seen = 0

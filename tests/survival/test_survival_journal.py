@@ -27,6 +27,7 @@ WRITE = """
 import asyncio, os, sys
 from pathlib import Path
 from aura_engine.core.events import Notice, encode
+from aura_engine.journal.store import Journal
 
 async def main():
     journal = Journal.open(Path(sys.argv[1]))
@@ -46,6 +47,7 @@ MIGRATE = """
 import asyncio, sys
 from pathlib import Path
 from aura_engine.journal import schema
+from aura_engine.journal.store import Journal
 
 schema.MIGRATIONS += (
     "CREATE TABLE extra (a INTEGER); CREATE INDEX extra_a ON extra (a); INSERT INTO extra SELECT seq FROM events;",
@@ -106,6 +108,7 @@ def version_of(path: Path) -> int:
         return db.execute("PRAGMA user_version").fetchone()[0]
 
 
+@pytest.mark.slow
 def test_row_12_killed_at_each_statement_of_a_migration(journal: Path, python: Python):
     seen: list[int] = []
     for statement in range(1, 40):
@@ -138,6 +141,7 @@ def test_row_13_a_backup_that_dies_never_bears_the_name(journal: Path, python: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "journal.db"]
 
 
+@pytest.mark.slow
 def test_row_13_backups_under_full_load_and_a_writer_that_is_killed_in_it(python: Python, tmp_path: Path):
     path = tmp_path / "journal.db"
     dice = random.Random(13)
@@ -184,6 +188,7 @@ def test_a_backup_brings_a_run_back(ended, capsys):
     assert main(["fsck"]) == 0
 
 
+@pytest.mark.slow
 def test_row_16_two_engines_at_once(make_ground):
     ground = make_ground(tasks=3, workers=3, naps=(0.2,))
     argv = [sys.executable, "-m", "aura_engine.cli", "task.md", "--no-ui", "--json"]
@@ -204,6 +209,7 @@ def test_row_16_two_engines_at_once(make_ground):
     assert max(ground.starts().values()) == 1
 
 
+@pytest.mark.slow
 def test_row_35_the_folder_is_deleted_while_it_runs(make_ground):
     ground = make_ground(tasks=20, workers=2, naps=(0.2,))
     with living(ground) as engine:

@@ -12,6 +12,9 @@ import pytest
 from leaks import clean
 from survival_ground import CHECKOUT
 
+from aura_engine.workspace import objects
+from aura_engine.workspace.objects import FILE, Entry, New, Objects, make_tree
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
@@ -23,3 +26,18 @@ def test_nothing_is_left_of_sixty_workers():
     assert clean(told), told
     assert done.returncode == 0
     assert told["workers"] == 60
+
+
+def test_cached_trees_are_bounded_by_the_names_they_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path)], check=True)
+    monkeypatch.setattr(objects, "_NAMES_CACHED", 10)
+    store = Objects(tmp_path)
+    made: dict[str, dict[str, Entry]] = {}
+    for number in range(8):
+        new: New = {}
+        entries = {f"{number}-{name}": Entry(FILE, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391") for name in range(4)}
+        made[make_tree(new, entries)] = entries
+        store.add(new)
+    assert {oid: store.tree(oid) for oid in made} == made
+    assert sum(map(len, store._trees.values())) == store._names <= 10
+    store.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,14 @@ def test_sixteen_workers_are_adopted_within_seconds_and_nothing_they_say_is_lost
         first = [line for line in ground.processes() if "shim" in line]
         engine.kill()
         engine.wait(10)
-        begun = time.monotonic()
         engine = ground.start(model.url)
         notice = until(lambda: [e for e in told(ground, "notice") if "after the restart" in e["text"]])
-        took = time.monotonic() - begun
+        # From the lock on: how long a process takes to come up says more about what else the machine does.
+        began, ended = (
+            datetime.fromisoformat(event["time"]) for event in (told(ground, "engine_started")[0], notice[0])
+        )
+        took = (ended - began).total_seconds()
+        print(f"{WORKERS} workers adopted in {took:.2f} s")
         assert notice[0]["text"].endswith(f"{WORKERS} adopted")
         assert {line.split()[0] for line in first} <= {line.split()[0] for line in ground.processes()}
         assert engine.wait(PATIENCE) == 0

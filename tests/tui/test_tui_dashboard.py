@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from tui_fakes import FakeLink, Run, group, leaf, many, story
-from tui_pilot import board, lines, screen, select, shown, until
+from tui_pilot import board, glass, lines, screen, select, shown, taken, until
 
 from aura_tui.widgets.prompt_line import PromptLine
 from aura_tui.widgets.tree import TaskTree
@@ -148,3 +149,13 @@ async def test_hints_can_be_clicked() -> None:
     async with shown(FakeLink(story())) as (app, pilot):
         await pilot.click("#hints", offset=(2, 0))
         await until(lambda: app.place.place_name == "detail")
+
+
+async def test_where_nothing_runs_the_last_output_is_shown(tmp_path: Path) -> None:
+    run = Run(start=time.time() - 60).plan(leaf("A1"), leaf("A2")).start("A1").land("A1").start("A2").land("A2")
+    link = FakeLink(run, {("A2", 1): lines(tmp_path / "out", "the last words")})
+    async with shown(link) as (app, pilot):
+        await until(lambda: "the last words" in glass(app))
+        run.plan(leaf("A3"), reason="more").start("A3")
+        await taken(app, link, pilot)
+        assert [pane.source.task for pane in board(app).panes if pane.source] == ["A3"]
