@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from aura_engine.config.machine_settings import DockerFallback, DockerNetwork
 from aura_engine.config.settings import Settings
@@ -15,7 +16,9 @@ from aura_engine.errors import ConfigError, NeedsPerson, RuntimeFault
 from aura_engine.runtimes import docker_arguments, docker_host
 from aura_engine.runtimes.docker_arguments import HostAdditions
 from aura_engine.runtimes.docker_host import Greeted
-from aura_engine.runtimes.images import Image, Images
+
+if TYPE_CHECKING:  # it imports the container engine's client, which costs 0.2 s
+    from aura_engine.runtimes.images import Image
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,7 @@ async def _dock(
     settings: Settings, address: str, additions: HostAdditions, scratch: Path, say: Callable[[str], None]
 ) -> Docked:
     from aura_engine.runtimes.docker_engine import DockerEngine
+    from aura_engine.runtimes.images import Images
 
     engine = DockerEngine(address)
     try:

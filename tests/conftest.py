@@ -34,6 +34,13 @@ def hermetic(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathF
     return home
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole runs of the command line belong to the long lane."""
+    for item in items:
+        if "e2e" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skipped: `@pytest.mark.cli("claude")` without that program, `@pytest.mark.docker` without a container engine."""
     if item.get_closest_marker("docker") is not None and not os.environ.get("AURA_TEST_DOCKER_HOST"):

@@ -46,13 +46,13 @@ def run_goal(
     *,
     beside: Subscriber | None = None,
     detach: bool = False,
-    plan: Path | None = None,
     stage: Stage | None = None,
 ) -> int:
     """Everything that can be wrong is found before anything is started or written (exit status 2)."""
     # The goal first: whoever mistyped its name should not be asked for keys.
     goal = parse_goal(read_goal(task_file, project=project))
-    written = read_plan(plan) if plan else None
+    plan = getattr(arguments, "plan", None)
+    written = read_plan(Path(plan).expanduser()) if plan else None
     if written is not None:
         written.drawn(state_of(goal), RULES)
     config = Path(arguments.config).expanduser() if arguments.config else None

@@ -63,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
             dict(os.environ),
             arguments,
             detach=arguments.detach,
-            plan=Path(arguments.plan).expanduser() if arguments.plan else None,
             stage=stage,
         )
 

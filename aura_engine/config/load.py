@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from aura_engine.config import references
 from aura_engine.config.fields import PREFIX
 from aura_engine.config.hook_settings import HOOK
+from aura_engine.config.money_settings import MoneySettings
 from aura_engine.config.settings import INFOS, Settings
 from aura_engine.config.sources import Source, config_folder, project_env, user_files
 from aura_engine.core.text import one_line
@@ -23,6 +24,8 @@ FLAGS = "the command line"
 DEFAULT = "default"
 _OF_CONTAINERS = tuple(f"{PREFIX}DOCKER_{name}" for name in ("HOST", "IMAGE", "EXTRA_ARGS"))
 """What decides where a container runs, what is in it and what it sees."""
+_OF_MONEY = tuple(PREFIX + name.upper() for name in MoneySettings.model_fields)
+"""What decides how much may be spent."""
 _RUNNER = PREFIX + "RUNNER_"
 _MEANT = {
     "int_parsing": "it must be a whole number",
@@ -206,5 +209,5 @@ def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[
             notes.append(f"The key from {key[1]} goes to {one_line(url[0], 120)}, an address from {dotenv}.")
     programs = [name for name, (_, label) in chosen.items() if name.endswith("_BIN") and label == dotenv]
     notes += [f"{name} is set by {dotenv}: workers run {one_line(chosen[name][0], 120)}." for name in programs]
-    made_of = [name for name in _OF_CONTAINERS if name in chosen and chosen[name][1] == dotenv]
+    made_of = [name for name in (*_OF_CONTAINERS, *_OF_MONEY) if name in chosen and chosen[name][1] == dotenv]
     return notes + [f"{name} is set by {dotenv}: {one_line(chosen[name][0], 120)}" for name in made_of]

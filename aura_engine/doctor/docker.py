@@ -12,7 +12,6 @@ from aura_engine.containers import additions_of
 from aura_engine.doctor.findings import Finding, Level, Section, found
 from aura_engine.errors import ConfigError, RuntimeFault
 from aura_engine.runtimes import docker_host
-from aura_engine.runtimes.images import Images
 
 finding = partial(found, Section.CONTAINMENT)
 INSTEAD = {
@@ -42,6 +41,7 @@ async def docker(settings: Settings, environ: Mapping[str, str]) -> list[Finding
 
 async def _engine(settings: Settings, address: str) -> list[Finding]:
     from aura_engine.runtimes.docker_engine import DockerEngine
+    from aura_engine.runtimes.images import Images
 
     engine = DockerEngine(address)
     try:

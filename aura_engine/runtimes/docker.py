@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 from collections.abc import Collection
 from contextlib import aclosing
 from pathlib import Path
@@ -20,7 +21,7 @@ from aura_engine.runtimes import docker_place, processes, traces
 from aura_engine.runtimes.docker_dock import Dock
 from aura_engine.runtimes.docker_end import final_record
 from aura_engine.runtimes.docker_engine import AWAY_MOST, EngineAway, State, pauses
-from aura_engine.runtimes.docker_place import Owner
+from aura_engine.runtimes.docker_place import SPEC, Owner
 from aura_engine.runtimes.docker_profile import NO_NETWORK, Use, container_name
 from aura_engine.runtimes.docker_worker import TRACES, DockerWorker
 from aura_engine.runtimes.relay import Upstream
@@ -66,8 +67,8 @@ class DockerRuntime:
         """See Runtime."""
         dock, container = self._dock, container_name(self._dock.profile.project, name)
         async with dock.starts:
-            secret = self._secret(container)
-            laid = await asyncio.to_thread(docker_place.lay_out, launch, folder, secret, dock.who, container)
+            box = self._box(container)
+            laid = await asyncio.to_thread(docker_place.lay_out, launch, folder, box, dock.who, container)
             note(folder, self._engine.url, container, None)
             door = dock.relay.door(container) if dock.relay is not None else None
             use = Use(
@@ -89,7 +90,7 @@ class DockerRuntime:
             except RuntimeFault:
                 self._forget(container)
                 raise
-            secret.unlink(missing_ok=True)
+            (box / SPEC).unlink(missing_ok=True)
         note(folder, self._engine.url, container, worker.record)
         return worker
 
@@ -98,7 +99,7 @@ class DockerRuntime:
         worker = self._workers.pop(container, None)
         if worker is not None:
             worker.close()
-        self._secret(container).unlink(missing_ok=True)
+        shutil.rmtree(self._box(container), ignore_errors=True)
         self._dock.remove(container)
         if self._dock.relay is not None:
             self._dock.do(self._dock.relay.forget(container))
@@ -129,7 +130,7 @@ class DockerRuntime:
             log.warning("%s: %s", container, error)
             self._forget(container)
             return None
-        self._secret(container).unlink(missing_ok=True)
+        (self._box(container) / SPEC).unlink(missing_ok=True)
         if traces.exit_in(folder / TRACES) is not None:
             worker.has_ended()
         return worker
@@ -137,7 +138,7 @@ class DockerRuntime:
     async def _started_after_all(self, container: str, state: State) -> bool:
         """Whether a container that an engine made and never started could be started now; else it is gone."""
         try:
-            if state.error or not self._secret(container).exists():
+            if state.error or not (self._box(container) / SPEC).exists():
                 raise RuntimeFault(state.error or "its secrets are gone")
             await self._dock.begin(container)
         except EngineAway:
@@ -177,7 +178,7 @@ class DockerRuntime:
             if container not in kept and epoch != str(profile.epoch):
                 log.info("removing %s, which is nobody's", container)
                 self._dock.remove(container)
-        docker_place.take_away(self._dock.secrets, {self._secret(container).name for container in kept})
+        docker_place.take_away(self._dock.secrets, kept)
 
     # ---- what goes on
 
@@ -218,8 +219,8 @@ class DockerRuntime:
     def _container(self, folder: Path) -> str:
         return container_name(self._dock.profile.project, f"{folder.parent.name}-{folder.name}")
 
-    def _secret(self, container: str) -> Path:
-        return self._dock.secrets / f"{container}.json"
+    def _box(self, container: str) -> Path:
+        return self._dock.secrets / container
 
 
 def _labels(name: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Workspace and HOME lie at the same path inside and outside, so that sessions, links and launch specs hold in both. Of
 the attempt's folder the container gets its two output files, its input, and a folder of its own for the shim's records:
 it can put nothing else, and no link, in the way of the engine. What holds keys goes by a file on a tmpfs that the shim
-alone is told of; it is taken away as soon as the worker runs.
+alone is told of; it is gone, inside as well, as soon as the worker runs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from aura_engine.runtimes.docker_worker import TRACES
 
 INSIDE = "/aura"
 """Where a container finds what is Aura's."""
+BOX = f"{INSIDE}/box"
+SPEC = "spec.json"
+"""In the box: what holds keys. Taken away as soon as the worker runs."""
 PACKAGE = Path(__file__).parent.parent
 ROOTS_USER = 65_533
 """Whose workspaces are when Aura itself runs as root: nobody's on this machine, and not root inside."""
@@ -75,16 +78,13 @@ def secret_folder(project: str, otherwise: Path) -> Path:
 
 
 def accounts(folder: Path, who: Owner) -> list[Mount]:
-    """`/etc/passwd` and `/etc/group` in which the user has a name: without one `whoami` and node's `os` fail."""
-    home = "/tmp"
-    texts = {
-        "passwd": f"root:x:0:0:root:/root:/bin/sh\nworker:x:{who.uid}:{who.gid}:worker:{home}:/bin/sh\n",
-        "group": f"root:x:0:\nworker:x:{who.gid}:\n",
-    }
-    for name, text in texts.items() if who.uid else ():
-        (folder / name).write_text(text, encoding="utf-8")
-        (folder / name).chmod(0o644)
-    return [Mount(str(folder / name), f"/etc/{name}") for name in texts if who.uid]
+    """An `/etc/passwd` in which the user has a name: without one `whoami` and node's `os` fail."""
+    if not who.uid:
+        return []
+    place = folder / "passwd"
+    place.write_text(f"root:x:0:0:root:/root:/bin/sh\nworker:x:{who.uid}:{who.gid}:worker:/tmp:/bin/sh\n", "utf-8")
+    place.chmod(0o644)
+    return [Mount(str(place), "/etc/passwd")]
 
 
 @dataclass(frozen=True)
@@ -95,17 +95,16 @@ class Laid:
     mounts: tuple[Mount, ...]
 
 
-def lay_out(launch: LaunchSpec, folder: Path, secret: Path, who: Owner, name: str) -> Laid:
+def lay_out(launch: LaunchSpec, folder: Path, box: Path, who: Owner, name: str) -> Laid:
     """Writes an attempt's files; the command of its container, and its mounts. RuntimeFault, OSError. Blocks.
 
-    `secret`: where the spec goes.
+    `box`: a folder to be made for the shim, the spec, and a place for each file that is mounted beside them.
     """
-    full = launch.env
-    if any("\0" in text for text in (*launch.argv, *full, *full.values())):
+    if any("\0" in text for text in (*launch.argv, *launch.env, *launch.env.values())):
         raise RuntimeFault("The worker's command line or environment holds a zero byte.")
-    home, cwd = Path(full["HOME"]), traces.refuse_link(Path(launch.cwd))
+    home, cwd = Path(launch.env["HOME"]), traces.refuse_link(Path(launch.cwd))
     traces.refuse_link(home).mkdir(parents=True, exist_ok=True, mode=0o700)
-    temp = Path(full.get("TMPDIR") or home / "tmp")
+    temp = Path(launch.env.get("TMPDIR") or home / "tmp")
     for top in (home, cwd):
         if top in temp.parents:
             traces.own_folder(top, temp)
@@ -115,31 +114,33 @@ def lay_out(launch: LaunchSpec, folder: Path, secret: Path, who: Owner, name: st
         traces.own_place(home, place).symlink_to(source)
     inbox = "input.jsonl" if launch.stdin_open else "stdin.txt"
     private = {"output.jsonl": "", "error.log": "", inbox: launch.stdin}
+    shutil.rmtree(box, ignore_errors=True)
+    box.mkdir(mode=0o700)
+    shutil.copyfile(shim.__file__, box / "shim.py")
     for place, text in private.items():
         traces.private(folder / place, text)
+        (box / place).touch()
     (folder / TRACES).mkdir(mode=0o700)
     os.mkfifo(folder / TRACES / "bell", 0o600)
     argv = _inside(launch.argv)
     spec = launch.model_dump(include={"cwd", "stdin_open", "stop_signals"})
-    spec |= {"argv": argv, "env": {**full, "TMPDIR": str(temp)}, "boot_id": processes.boot_id()}
-    secret.unlink(missing_ok=True)
-    traces.private(secret, json.dumps(spec))
-    secret.chmod(0o400)
-    who.take(cwd, home, folder / TRACES, secret, *(folder / place for place in private))
-    return Laid(_command(name), tuple(_mounts(launch, argv, folder, secret, inbox)))
+    spec |= {"argv": argv, "env": {**launch.env, "TMPDIR": str(temp)}, "boot_id": processes.boot_id()}
+    traces.private(box / SPEC, json.dumps(spec))
+    (box / SPEC).chmod(0o400)
+    who.take(cwd, home, folder / TRACES, box, *(folder / place for place in private))
+    return Laid(_command(name), tuple(_mounts(launch, argv, folder, box, inbox)))
 
 
 def _command(name: str) -> tuple[str, ...]:
-    return ("python3", "-I", "-S", f"{INSIDE}/shim.py", f"{INSIDE}/spec.json", f"aura-{name}", f"{INSIDE}/{TRACES}")
+    return ("python3", "-I", "-S", f"{BOX}/shim.py", f"{BOX}/{SPEC}", f"aura-{name}", f"{INSIDE}/{TRACES}")
 
 
-def _mounts(launch: LaunchSpec, argv: Sequence[str], folder: Path, secret: Path, inbox: str) -> Iterable[Mount]:
-    yield Mount(str(Path(shim.__file__)), f"{INSIDE}/shim.py")
-    yield Mount(str(secret), f"{INSIDE}/spec.json")
+def _mounts(launch: LaunchSpec, argv: Sequence[str], folder: Path, box: Path, inbox: str) -> Iterable[Mount]:
+    yield Mount(str(box), BOX)
     yield Mount(str(folder / TRACES), f"{INSIDE}/{TRACES}", writable=True)
     for name in ("output.jsonl", "error.log"):
-        yield Mount(str(folder / name), f"{INSIDE}/{name}", writable=True)
-    yield Mount(str(folder / inbox), f"{INSIDE}/{inbox}")
+        yield Mount(str(folder / name), f"{BOX}/{name}", writable=True)
+    yield Mount(str(folder / inbox), f"{BOX}/{inbox}")
     for path in (launch.cwd, launch.env["HOME"], *launch.logins.values()):
         yield Mount(path, path, writable=True)
     for word in argv:  # the built-in worker is a program of Aura's own, which no image has
@@ -160,12 +161,11 @@ def _below(top: Path) -> Iterable[Path]:
             yield Path(folder, name)
 
 
-def take_away(folder: Path, keep: Iterable[str]) -> None:
-    """Removes secrets of attempts that are no more from their folder."""
-    kept = set(keep)
-    for place in folder.glob("*.json") if folder.is_dir() else ():
-        if place.name not in kept:
-            place.unlink(missing_ok=True)
+def take_away(folder: Path, keep: Collection[str]) -> None:
+    """Removes the boxes of attempts that are no more."""
+    for box in folder.glob("aura-*"):
+        if box.name not in keep:
+            shutil.rmtree(box, ignore_errors=True)
 
 
 def remove_folder(folder: Path) -> None:

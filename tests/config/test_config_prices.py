@@ -122,3 +122,10 @@ def test_hooks_come_from_the_person_s_own_configuration_only(tmp_path: Path) -> 
     assert loaded.settings.hooks() == {"goal_reached": "notify-send done", "task_failed": "https://e.org/x"}
     assert loaded.settings.max_turns == 7
     assert any("AURA_HOOK_TASK_LANDED" in note and "not taken" in note for note in loaded.notes)
+
+
+def test_a_stranger_s_project_cannot_change_what_may_be_spent_unsaid(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("AURA_MAX_COST_USD=1000\nAURA_PRICES=free.toml\n")
+    notes = load(tmp_path, "max_cost_usd = 5\n").notes
+    assert any(note.startswith("AURA_MAX_COST_USD is set by") and "1000" in note for note in notes)
+    assert any(note.startswith("AURA_PRICES is set by") for note in notes)

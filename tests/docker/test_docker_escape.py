@@ -36,7 +36,8 @@ TAKEN_AWAY: dict[str, tuple[dict[str, Any], str]] = {
     "Memory": ({"MemorySwap": 0}, "take memory without end"),
     "NanoCpus": ({}, "take all the processor's time"),
     "OomScoreAdj": ({}, "outlive the host's own programs"),
-    "NetworkMode": ({}, "reach the internet"),
+    # Without it a container is on the engine's own bridge, which another engine on the machine may have taken away.
+    "NetworkMode": ({"NetworkMode": "host"}, "reach the host's loopback"),
     "Ulimits": ({}, "open files without end"),
     "CgroupnsMode": ({"CgroupnsMode": "host"}, "share the host's cgroup namespace"),
     "IpcMode": ({"IpcMode": "host"}, "share the host's ipc namespace"),

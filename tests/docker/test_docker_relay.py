@@ -69,7 +69,7 @@ class Model:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.raw_path, dict(request.headers), await request.read()))
         if request.path.endswith("/elsewhere"):
-            raise web.HTTPFound("http://127.0.0.1:1/")
+            raise web.HTTPFound(f"{self.url}/stolen")
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Set-Cookie": "a=b"})
         await answer.prepare(request)
         await answer.write(self.reply[:50])
@@ -203,6 +203,7 @@ async def test_a_redirect_is_not_followed(relay: Relay, model: Model) -> None:
     async with through(door) as session, session.get("/v1/elsewhere", headers=token(door)) as reply:
         assert reply.status == 502
         assert "Location" not in reply.headers
+    assert [path for _, path, _, _ in model.asked] == ["/v1/elsewhere"]
 
 
 async def test_an_unreachable_model_is_said_without_its_address(relay: Relay) -> None:
