@@ -140,8 +140,8 @@ def _checks(state: RunState, history: History, task_id: str) -> list[Section]:
 def _attempts(task: Task, now: float) -> list[Section]:
     if not task.attempts:
         return [Section("attempts", (("Attempts", "title"), ("  none yet", "dim")))]
-    total = sum(attempt.ending.usage.tokens for attempt in task.attempts if attempt.ending)
-    cost = sum(attempt.ending.usage.cost for attempt in task.attempts if attempt.ending)
+    total = sum(attempt.usage.tokens for attempt in task.attempts)
+    cost = sum(attempt.usage.cost for attempt in task.attempts)
     spent = f"{amount(total)} tok  ${cost:.2f} " if total else ""
     head = Section("attempts", (("Attempts", "title"), (f"  {len(task.attempts)}", "dim")), ((spent, "dim"),))
     last = task.attempts[-1].n
@@ -159,7 +159,7 @@ def attempt_line(attempt: Attempt, now: float) -> tuple[tuple[Part, ...], tuple[
         mark, tone, word = "running", "live", "running"
     ended = attempt.ended
     took = ticking(now - attempt.started) if ended is None else span(ended - attempt.started)
-    usage = attempt.ending.usage if attempt.ending else None
+    usage = attempt.usage if attempt.ending else None
     tokens = f"{amount(usage.tokens):>7} tok" if usage and usage.tokens else " " * 11
     cost = f"${usage.cost:.2f}" if usage and usage.cost else ""
     left = (
@@ -183,7 +183,7 @@ def attempt_paras(attempt: Attempt, *, indent: int = 6) -> list[Para]:
     times = times or f"since {clock_time(attempt.started)}"
     idle = f", {span(attempt.idle)} of it paused" if attempt.idle else ""
     worker = ending.kind.value.replace("_", " ") + (f": {ending.detail}" if ending.detail else "") if ending else ""
-    usage = ending.usage if ending else None
+    usage = attempt.usage if ending else None
     tokens = ""
     if usage and usage.tokens:
         cached = f", {amount(usage.cache_read)} from the cache" if usage.cache_read else ""

@@ -15,6 +15,7 @@ NAMES = [row.name for row in MATRIX]
 def test_every_backend_of_the_table_is_there():
     assert set(BACKENDS) == set(backends.BACKENDS)
 
+
 BY_ACCOUNT = {EndKind.OVER_LIMIT, EndKind.OVER_CAP, EndKind.RUN_CAPPED}
 """Of no doing of a program's: the guard and the ledger of the engine stop it (tests/engine)."""
 
