@@ -273,7 +273,7 @@ class Engine:
             text = ", ".join(f"{count} {what}" for what, count in found.items() if count)
             recorder.record(Notice(text=f"workers found after the restart: {text}"))
         for task in list(recorder.state.leaves()):
-            parts.supervisor.settle_task(task.spec.id, recovered=True)
+            parts.supervisor.ends.settle_task(task.spec.id, recovered=True)
         self._opening = group.create_task(self._open(again=again))
         group.create_task(asyncio.to_thread(scratch.remove_aside, self._options.paths))
 

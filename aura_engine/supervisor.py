@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import uuid
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
@@ -17,19 +16,15 @@ from aura_engine.core.events import (
     AttemptEnded,
     AttemptStarted,
     AttemptStarting,
-    Event,
     Notice,
-    RoleParked,
-    TaskDelayed,
-    TaskSettled,
     WorkerEnded,
     WorkspaceKept,
 )
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, Signal, SignalKind, TaskStatus, Usage
-from aura_engine.core.routing import Step
 from aura_engine.core.schedule import Parked, Start
 from aura_engine.core.state import Attempt, Task
 from aura_engine.core.text import clean, one_line
+from aura_engine.ends import Ends
 from aura_engine.errors import AuraError, JournalError, OwnedError
 from aura_engine.faults import fault
 from aura_engine.guarding import gpu_env, limits_told
@@ -56,14 +51,6 @@ SPARES = 8
 SPARE_DELAY = 0.2
 SWEEP_LIMIT = 30.0
 """Seconds that a folder waits for the last processes of its worker."""
-RESET_SLACK = 2.0
-"""Seconds after the end of a limit within which work begins again."""
-AGAIN = "Start the same command again to go on."
-CURES = {
-    EndKind.CREDENTIALS: f"Check AURA_{{role}}_API_KEY and AURA_{{role}}_BASE_URL. {AGAIN}",
-    EndKind.MONEY: f"Top up the account behind AURA_{{role}}_API_KEY. {AGAIN}",
-}
-"""What a person can do about an ending that waits for one."""
 
 
 class Supervisor:
@@ -86,6 +73,7 @@ class Supervisor:
         self._workspaces = workspaces
         self._runtime = runtime
         self._hands = hands
+        self.ends = Ends(recorder, hands, settings, spending)
         self._settings = settings
         self._limits = limits_told(settings)
         self._spending = spending
@@ -162,7 +150,7 @@ class Supervisor:
             await committed
             fault("attempt.intended")
             if self._recorder.state.tasks[intent.task].unwanted:
-                self.end(_ended(intent.task, intent.n, Outcome.INTERRUPTED, "stopped before it began"))
+                self.ends.end(_ended(intent.task, intent.n, Outcome.INTERRUPTED, "stopped before it began"))
                 return
             worker = await self._launch(intent, workspace)
         except (JournalError, OwnedError):
@@ -171,7 +159,7 @@ class Supervisor:
             if not isinstance(error, AuraError | OSError):
                 log.exception("starting %s#%s", intent.task, intent.n)
             text = error.line() if isinstance(error, AuraError) else str(error) or type(error).__name__
-            self.end(_ended(intent.task, intent.n, Outcome.INFRASTRUCTURE, f"could not start: {text}"))
+            self.ends.end(_ended(intent.task, intent.n, Outcome.INFRASTRUCTURE, f"could not start: {text}"))
             return
         fault("worker.launched")
         await self._recorder.record(AttemptStarted(task=intent.task, n=intent.n, process=worker.record))
@@ -390,7 +378,7 @@ class Supervisor:
         except Exception as error:
             log.warning("taking the work of %s#%s", task_id, n, exc_info=error)
             await self._put_by(task_id, n)
-            self.end(_ended(task_id, n, Outcome.INFRASTRUCTURE, f"its work could not be taken: {error}"))
+            self.ends.end(_ended(task_id, n, Outcome.INFRASTRUCTURE, f"its work could not be taken: {error}"))
             return
         fault("attempt.snapshotted")
         if ending.claims:
@@ -402,7 +390,7 @@ class Supervisor:
             seconds = max(0.0, (attempt.ended or attempt.started) - attempt.started)
             self.landing.put(Candidate(task_id, n, attempt.base, snap.commit, snap.tree, seconds))
         else:
-            self.end(
+            self.ends.end(
                 AttemptEnded(
                     task=task_id,
                     n=n,
@@ -465,66 +453,6 @@ class Supervisor:
             await asyncio.wait(self._background, timeout=5.0)
         for sweep in self._sweeps.values():
             sweep.cancel()
-
-    def end(self, event: AttemptEnded) -> None:
-        """End an attempt and decide what it leads to, in one breath: nothing can start in between."""
-        state = self._recorder.state
-        task = state.tasks[event.task]
-        if task.live is None or task.live.n != event.n:
-            return  # said already
-        self._spending.dropped(event.task, event.n)
-        self._recorder.record(event)
-        self.settle_task(event.task)
-        self._wake()
-
-    def settle_task(self, task_id: str, *, recovered: bool = False) -> None:
-        """What the last attempt of a pending task leads to.
-
-        `recovered`: after a crash that may have come between the attempt's end and this; then only a last word counts,
-        since a start anew is reason enough to try again what waited for a time or a person.
-        """
-        task = self._recorder.state.tasks[task_id]
-        attempt = task.attempts[-1] if task.attempts else None
-        if task.status is not TaskStatus.PENDING or attempt is None or attempt.live or attempt.n <= task.since:
-            return
-        following: list[Event] = []
-        if attempt.outcome is Outcome.INTERRUPTED:
-            killed = attempt.ending is not None and attempt.ending.kind is EndKind.KILLED
-            if task.stop_asked or killed:
-                reason = attempt.reason or "stopped"
-                following.append(TaskSettled(task=task_id, status=TaskStatus.KILLED, reason=reason))
-        else:
-            following += self._routed(task_id, attempt)
-        if recovered:
-            following = [event for event in following if event.kind == "task_settled"]
-        if following:
-            self._recorder.record(*following)
-
-    def _cure(self, attempt: Attempt) -> str:
-        kind = attempt.ending.kind if attempt.ending else None
-        if kind is EndKind.MISSING_CLI:
-            return self._hands.behind(attempt).backend.install_hint
-        return CURES.get(kind, AGAIN).format(role=attempt.role.upper()) if kind else AGAIN
-
-    def _routed(self, task_id: str, attempt: Attempt) -> list[Event]:
-        state = self._recorder.state
-        task = state.tasks[task_id]
-        step = routing.after(task, self._settings.worker_mode, per_role=self._settings.max_attempts_per_role)
-        if step.step is Step.PLANNER:
-            return [TaskSettled(task=task_id, status=TaskStatus.FAILED, reason=step.reason)]
-        if step.step is Step.PERSON:
-            reason = f"{step.reason.rstrip('.')}. {self._cure(attempt)}"
-            return [RoleParked(role=attempt.role, until=None, reason=reason, fallback=attempt.fallback)]
-        if not step.delay:
-            return []
-        told = attempt.ending.retry_after if attempt.ending else None
-        if step.park and told is not None:  # a time that was said; not all at the same second
-            until = (attempt.ended or self._recorder.clock.wall()) + step.delay + random.uniform(0.0, RESET_SLACK)
-        else:
-            until = self._recorder.clock.wall() + step.delay * random.uniform(0.8, 1.2)
-        if step.park:
-            return [RoleParked(role=attempt.role, until=until, reason=step.reason, fallback=attempt.fallback)]
-        return [TaskDelayed(task=task_id, until=until)]
 
 
 def _counted_before(task: Task, attempt: Attempt) -> Usage:

@@ -167,7 +167,7 @@ async def wire(
     supervisor = Supervisor(recorder, store, options.paths, workspaces, runtime, hands, options.settings, spending)
     guarding = Guarding(recorder, options.settings, supervisor)
     disk = DiskGovernor(recorder, options.paths, supervisor, options.settings, wake)
-    landing = supervisor.landing = Landing(recorder, store, verifier, supervisor.end, wake)
+    landing = supervisor.landing = Landing(recorder, store, verifier, supervisor.ends.end, wake)
     for task in state.leaves():
         if task.status is TaskStatus.COMPLETED:
             landing.remember(task, task.receipts)
