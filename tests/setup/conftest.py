@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -171,6 +172,7 @@ class Terminal:
 
 def _own_terminal() -> None:
     """A session of its own with the terminal as its own, so that Ctrl-C and /dev/tty are as for a person."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # tests may have been started where it is ignored
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
