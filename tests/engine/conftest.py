@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from aura_engine.config.load import load_settings
@@ -149,6 +151,10 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    """See Stage."""
-    return Stage(tmp_path)
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """See Stage. Workers outlive the engine of a test, as they should: they end here."""
+    yield Stage(tmp_path)
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(str(tmp_path) in word for word in process.cmdline()):
+                process.kill()
