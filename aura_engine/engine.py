@@ -10,6 +10,7 @@ import platform
 import resource
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Literal
 
 from aura_engine import __version__, scratch
@@ -172,7 +173,7 @@ class Engine:
     def _hooks(self) -> Hooks:
         """What the person wants to be run from here on."""
         options, recorder = self._options, self.recorder
-        hooks = Hooks(options.settings.hooks(), recorder.state, options.project, self._warn)
+        hooks = Hooks(options.settings.hooks(), recorder.state, Path.home(), self._warn)
         recorder.subscribe(hooks.heard)
         return hooks
 
@@ -206,7 +207,7 @@ class Engine:
                 raise _Ended  # cancels what still watches and waits; workers that run are left to the next start
         except* _Ended:
             pass
-        except* AuraError as group:
+        except* (AuraError, OSError) as group:
             # One line for a person instead of a group of tracebacks: the first failure is the one that counts.
             first: BaseException = group
             while isinstance(first, BaseExceptionGroup):
@@ -371,8 +372,9 @@ class Engine:
         if self._draining and not (state.busy or state.verifying or parts.landing.busy):
             self.interrupt()
             return None
-        if parts.disk.held:  # it goes on by itself when there is room again
-            return None
+        if parts.disk.held:  # it goes on by itself when there is room again; what is reached needs none
+            ends = how_it_ends(state) if quiet else None
+            return ends if ends is not None and ends[0] is RunStatus.ACHIEVED else None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
         waits = schedule.waits(state, now) if state.ready else []
         held = any(state.tasks[task_id].paused_at for task_id in state.ready)  # by the person, who will let it go

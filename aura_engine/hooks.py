@@ -107,6 +107,7 @@ class Hooks:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             cwd=self._folder,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
             start_new_session=True,
         )
         try:

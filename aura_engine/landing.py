@@ -380,7 +380,9 @@ class Landing:
 def _nobody_to_ask(state: RunState) -> bool:
     """The planner cannot answer until a person acts."""
     failure = state.planner_failure
-    return (failure is not None and failure[2] is None) or any(not q.task for q in state.open_questions())
+    if state.capped or (failure is not None and failure[2] is None):
+        return True
+    return any(not question.task for question in state.open_questions())
 
 
 def _told(receipt: Receipt) -> str:

@@ -7,6 +7,7 @@ answered is not asked about twice. Several that stand at once are one question.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -132,7 +133,8 @@ class Planning:
             more=self._asking.notes(),
         )
         system = (self._asking.system, context.goal_text(state))
-        self._asking.keep_prompt(call, "\n\n---\n\n".join([*system, message]))
+        with contextlib.suppress(OSError):  # a copy for people
+            self._asking.keep_prompt(call, "\n\n---\n\n".join([*system, message]))
         review = any(key.startswith("review:") for key in keys)
         draft, talk = Draft(state, self._asking.rules, review_due=review), Talk()
         request = ChatRequest(

@@ -83,6 +83,8 @@ class Spending:
             reason = f"it reached its cap: {_words(reached)}"
             self._recorder.record(reached, TaskSettled(task=task.spec.id, status=TaskStatus.FAILED, reason=reason))
             return False
+        if state.capped:  # said already
+            return False
         used = self._total()
         if measure := past(used, step.plus(self._account.reserved), self.caps.run):
             if not self._account.entries and not state.reserved:

@@ -61,5 +61,7 @@ async def supervised(
         except (JournalError, OwnedError):
             raise
         except Exception as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from error  # it broke while it was being ended: that stands
             pause = breaks.pause(error)
         await asyncio.sleep(pause)

@@ -246,7 +246,10 @@ class Supervisor:
         attempt = task.attempts[n - 1]
         hand, job = self._job(task_id, attempt)
         if adopted:
-            await self._runtime.way(job.folder, job.settings.base_url, job.settings.api_key)
+            try:
+                await self._runtime.way(job.folder, job.settings.base_url, job.settings.api_key)
+            except (AuraError, OSError) as error:  # its attempt will tell; the others go on
+                log.warning("the way of %s#%s to its model: %s", task_id, n, error)
         until = task.paused_at or self._recorder.clock.wall()
         ran = max(0.0, until - attempt.started - attempt.idle)
         self._spending.opened(task_id, n, hand.settings.model)
@@ -382,9 +385,9 @@ class Supervisor:
             return
         fault("attempt.snapshotted")
         if ending.claims:
-            await asyncio.to_thread(
-                atomic_write, self._paths.attempt(task_id, n) / "result.md", clean(ending.claims) + "\n", durable=False
-            )
+            result = self._paths.attempt(task_id, n) / "result.md"
+            with contextlib.suppress(OSError):  # a copy for people: the journal has the words
+                await asyncio.to_thread(atomic_write, result, clean(ending.claims) + "\n", durable=False)
         if ending.kind is EndKind.FINISHED and task.status is TaskStatus.VERIFYING:
             assert self.landing is not None
             seconds = max(0.0, (attempt.ended or attempt.started) - attempt.started)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from aura_engine.errors import JournalError, OwnedError
@@ -43,3 +45,24 @@ async def test_without_its_journal_nothing_goes_on(error):
 
     with pytest.raises(type(error)):
         await supervised("landing", work, lambda text: None)
+
+
+async def test_what_breaks_while_it_is_ended_is_not_begun_again():
+    runs: list[int] = []
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        runs.append(1)
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("cannot clean up")
+
+    task = asyncio.create_task(supervised("x", work, lambda text: None, base=0.0))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(5):
+            await task
+    assert runs == [1]

@@ -26,6 +26,8 @@ _OF_CONTAINERS = tuple(f"{PREFIX}DOCKER_{name}" for name in ("HOST", "IMAGE", "E
 """What decides where a container runs, what is in it and what it sees."""
 _OF_MONEY = tuple(PREFIX + name.upper() for name in MoneySettings.model_fields)
 """What decides how much may be spent."""
+_PROGRAMS = ("_BIN", "_COMMAND")
+"""How the names of settings end that name a program to run here."""
 _RUNNER = PREFIX + "RUNNER_"
 _MEANT = {
     "int_parsing": "it must be a whole number",
@@ -111,7 +113,7 @@ def gather(
         for name, value in source.values.items():
             if not value.strip():
                 continue
-            if name.startswith(HOOK) and source.label == str(project / ".env"):
+            if source.label == str(project / ".env") and (name.startswith(HOOK) or name.endswith(_PROGRAMS)):
                 notes.append(f"{name} (from {source.label}) is not taken: a project's file may not name a command.")
                 continue
             if name in INFOS:
@@ -201,13 +203,24 @@ def _refuse_references(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> No
 
 
 def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[str]:
-    """A project may come from a stranger: its `.env` must not quietly take the person's key or name a program."""
-    notes: list[str] = []
+    """A project may come from a stranger: its `.env` must not take the person's key, nor the wall away.
+
+    ConfigError for those; notes for what it sets of containers and money.
+    """
     for prefix in (PREFIX, PREFIX + "PRO_", PREFIX + "FLASH_"):
-        key, url = chosen.get(f"{prefix}API_KEY"), chosen.get(f"{prefix}{'API_' if prefix == PREFIX else ''}BASE_URL")
+        name = f"{prefix}{'API_' if prefix == PREFIX else ''}BASE_URL"
+        key, url = chosen.get(f"{prefix}API_KEY"), chosen.get(name)
         if key and url and url[1] == dotenv != key[1]:
-            notes.append(f"The key from {key[1]} goes to {one_line(url[0], 120)}, an address from {dotenv}.")
-    programs = [name for name, (_, label) in chosen.items() if name.endswith("_BIN") and label == dotenv]
-    notes += [f"{name} is set by {dotenv}: workers run {one_line(chosen[name][0], 120)}." for name in programs]
+            raise ConfigError(
+                f"The key from {key[1]} would go to {one_line(url[0], 120)}, an address from {dotenv}.",
+                cure=f"If you trust it, set {name} where the key is set; else take the line out of {dotenv}.",
+            )
+    wall = chosen.get(f"{PREFIX}CONTAINMENT")
+    if wall and wall[1] == dotenv and wall[0].strip() == "none":
+        raise ConfigError(
+            f"{dotenv} takes the wall around workers away, which only you may.",
+            cure="If that is what you want: -O AURA_CONTAINMENT=none, or set it in your own configuration.",
+        )
+    notes: list[str] = []
     made_of = [name for name in (*_OF_CONTAINERS, *_OF_MONEY) if name in chosen and chosen[name][1] == dotenv]
     return notes + [f"{name} is set by {dotenv}: {one_line(chosen[name][0], 120)}" for name in made_of]

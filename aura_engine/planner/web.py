@@ -71,9 +71,13 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
         if inner is not None:
             return is_public(str(inner))
+    if any(ip in each for each in _NOT_PUBLIC if each.version == ip.version):
+        return False
     return ip.is_global and not ip.is_multicast
 
 
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("fec0::/10", "64:ff9b:1::/48", "::/96", "192.88.99.0/24")))
+"""Left over from older rules of the internet, or ways around into IPv4: nobody publishes there."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -142,10 +146,11 @@ class Web:
 
         pinned, host, address = await self._checked(url)
         headers = {**more.pop("headers", {}), "host": host}
-        request = client.build_request(method, pinned, headers=headers, extensions={"sni_hostname": address}, **more)
+        name = {"sni_hostname": address}
         try:
+            request = client.build_request(method, pinned, headers=headers, extensions=name, **more)
             return await client.send(request, stream=True)
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
             raise WebError(f"{one_line(host, 80)} cannot be reached: {one_line(str(error), 200)}") from None
 
     async def _checked(self, url: str) -> tuple[str, str, str]:
@@ -157,7 +162,11 @@ class Web:
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
         except ValueError:
             raise WebError(f"“{one_line(url, 200)}” is no address") from None
-        host = parts.hostname or ""
+        try:
+            host = parts.hostname or ""
+            host = host if host.isascii() else host.encode("idna").decode()
+        except UnicodeError:
+            raise WebError(f"there is no host {one_line(url, 80)}") from None
         if parts.scheme not in ("http", "https") or not host:
             raise WebError("only addresses that begin with http:// or https:// can be fetched")
         if parts.username or parts.password:

@@ -44,24 +44,31 @@ class DockerRuntime:
         self._engine = dock.engine
         self._workers: dict[str, DockerWorker] = {}
         self._listening: asyncio.Task[object] | None = None
+        self._unseen = False
+        """A container could not be asked for: it may live, and need what is its."""
 
     # ---- starting
 
     async def way(self, folder: Path, base_url: str, key: str) -> tuple[str, str]:
-        """See Runtime: the relay's, where workers have no network or none that leads to this machine's own loopback."""
-        relay, upstream = self._dock.relay, Upstream(base_url, key)
-        if relay is None or not base_url or not (self._dock.profile.network == NO_NETWORK or upstream.here):
+        """See Runtime: the relay's, where workers have no network or none that leads to this machine's own loopback.
+
+        One that an earlier engine gave a door keeps it, whatever this one gives to new workers.
+        """
+        relay, upstream, name = self._dock.relay, Upstream(base_url, key), self._container(folder)
+        if relay is None or not base_url:
+            return base_url, key
+        if not (self._dock.profile.network == NO_NETWORK or upstream.here or relay.knows(name)):
             return base_url, key
         try:
-            door = await relay.open(self._container(folder), upstream)
+            door = await relay.open(name, upstream)
         except OSError as error:
             raise RuntimeFault(f"The relay to the model cannot listen: {error}.") from error
         return door.address, door.token
 
     def counted(self, folder: Path) -> Usage | None:
-        """See Runtime: what passed its door, where all that passed told what it used."""
+        """See Runtime: what passed its door; what told nothing is estimated."""
         door = self._dock.relay.door(self._container(folder)) if self._dock.relay is not None else None
-        return door.counted.usage if door is not None and not door.counted.unknown else None
+        return door.counted.usage if door is not None else None
 
     async def start(self, launch: LaunchSpec, folder: Path, name: str) -> DockerWorker:
         """See Runtime."""
@@ -113,6 +120,7 @@ class DockerRuntime:
             state = await self._dock.state(container)
         except EngineAway:
             if not surely_gone(folder):
+                self._unseen = True
                 raise
             gone = ExitRecord(outside="its container ended while the container engine was away")
             return traces.exit_in(folder / TRACES) or gone
@@ -214,7 +222,7 @@ class DockerRuntime:
             self._listening.cancel()
         for worker in self._workers.values():
             worker.close()
-        await self._dock.aclose(empty=not self._workers)
+        await self._dock.aclose(empty=not self._workers and not self._unseen)
 
     def _container(self, folder: Path) -> str:
         return container_name(self._dock.profile.project, f"{folder.parent.name}-{folder.name}")

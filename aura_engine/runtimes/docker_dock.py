@@ -105,6 +105,13 @@ class Dock:
                 log.info("%s: %s", name, error)
                 await asyncio.sleep(pause)
 
+    async def _none_left(self) -> bool:
+        try:
+            return not await self.engine.named({"aura.project": self.profile.project}, "aura.epoch")
+        except RuntimeFault as error:
+            log.info("what containers may need stays: %s", error)
+            return False
+
     def do(self, work: Coroutine[None, None, object]) -> None:
         """In the background, until the end."""
         task = asyncio.create_task(work)
@@ -112,7 +119,10 @@ class Dock:
         task.add_done_callback(self._background.discard)
 
     async def aclose(self, *, empty: bool) -> None:
-        """Waits for what is being taken away; `empty`: no container is left, so the network can go too."""
+        """Waits for what is being taken away; `empty`: no container is known, so the network and secrets can go too.
+
+        They stay where the engine has containers of this project all the same, or cannot be asked.
+        """
         if self._closed:
             return
         self._closed = True
@@ -122,7 +132,7 @@ class Dock:
             task.cancel()
         if self.relay is not None:
             await self.relay.aclose()
-        if empty:
+        if empty and await self._none_left():
             await self.network.remove()
             docker_place.remove_folder(self.secrets)
         await self.engine.aclose()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import re
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -32,6 +31,7 @@ log = logging.getLogger(__name__)
 PORT = 61_999
 """On a container's loopback: above the ports that systems hand out by themselves."""
 SOCKET = "relay.sock"
+TOKEN = "token"
 INSIDE = "/aura/relay"
 """Where a container finds its door."""
 MAX_BODY = 64 << 20
@@ -44,7 +44,11 @@ CALL_LIMIT = 1800.0
 IDLE_LIMIT = 330.0
 """Seconds without a byte of a reply; worker programs themselves give up after 300."""
 CONNECT_LIMIT = 30.0
-METHODS = ("GET", "HEAD", "POST")
+ALLOWED = {
+    **dict.fromkeys(("messages", "messages/count_tokens", "chat/completions", "responses"), "POST"),
+    "models": "GET",
+}
+"""What a worker may ask below its role's address, and how: to be answered, and nothing else that an account can do."""
 _OURS = frozenset(
     {"host", "authorization", "x-api-key", "api-key", "cookie", "content-length", "accept-encoding", "expect"}
     | {"connection", "keep-alive", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding"}
@@ -83,6 +87,7 @@ class Counted:
 
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
+    """What replies told, and estimates where one told nothing."""
     unknown: int = 0
     """Answered calls whose reply told no usage."""
 
@@ -99,7 +104,8 @@ class Door:
         parts = urlsplit(upstream.base_url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         # Some programs take “/v1” off an address, or put it on, before they add their own.
-        self._below = parts.path.rstrip("/").removesuffix("/v1")
+        below = parts.path.rstrip("/").removesuffix("/v1")
+        self._asked = {f"{below}{v1}/{end}": how for v1 in ("", "/v1") for end, how in ALLOWED.items()}
         self._key = upstream.key
         self._session = session
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -139,7 +145,7 @@ class Door:
         if not self._admits(request):
             return _refusal(401, "authentication_error", "this token opens nothing here")
         path = request.raw_path
-        if request.method not in METHODS or not self._allows(path):
+        if self._asked.get(path.partition("?")[0]) != request.method:
             return _refusal(403, "permission_error", "only the model of this task can be reached from here")
         if self._room.locked():
             return _refusal(429, "rate_limit_error", f"more than {AT_ONCE} calls at once")
@@ -156,12 +162,6 @@ class Door:
         told = request.headers.get("x-api-key") or request.headers.get("api-key") or ""
         told = told or request.headers.get("Authorization", "").removeprefix("Bearer ").strip()
         return hmac.compare_digest(told.encode(), self.token.encode())
-
-    def _allows(self, path: str) -> bool:
-        """A plain path below the role's address: nothing that a server might take for another place."""
-        bare = path.partition("?")[0]
-        dots = re.search(r"(^|/|%2f)(\.|%2e){1,2}(/|%2f|$)", bare, re.IGNORECASE)
-        return f"{bare}/".startswith(f"{self._below}/") and not dots and "\\" not in bare and "//" not in bare
 
     async def _forward(self, request: web.Request, path: str) -> web.StreamResponse:
         from aiohttp import ClientTimeout
@@ -206,8 +206,10 @@ class Door:
         finally:
             used = reader.close()
             asked = request.method == "POST" and not request.path.endswith("/count_tokens")
+            if used is None and asked and reply.status == 200:
+                self.counted.unknown += 1
+                used = reader.estimate(len(await request.read()))  # it is in memory
             self.counted.usage += used or Usage()
-            self.counted.unknown += asked and reply.status == 200 and used is None
         return answer
 
 
@@ -239,14 +241,17 @@ class Relay:
         """The one of that name, if it is open."""
         return self._doors.get(name)
 
+    def knows(self, name: str) -> bool:
+        """Whether a door of that name was opened, by this engine or one before it, and not forgotten since."""
+        return (self._folder / name / TOKEN).exists()
+
     async def forget(self, name: str) -> Counted:
         """Closes a door for good: its token opens nothing any more. What had passed it."""
         door = self._doors.pop(name, None)
-        if door is None:
-            return Counted()
-        await door.close()
+        if door is not None:
+            await door.close()
         await asyncio.to_thread(_remove, self._folder / name)
-        return door.counted
+        return door.counted if door is not None else Counted()
 
     async def aclose(self) -> None:
         """Stops listening; doors can be opened again by the next engine."""
@@ -281,7 +286,7 @@ def _make(private: Path) -> None:
 
 
 def _token(private: Path) -> str:
-    place = private / "token"
+    place = private / TOKEN
     with suppress(FileNotFoundError):
         if len(token := place.read_text("ascii").strip()) >= 32:
             return token
@@ -292,7 +297,7 @@ def _token(private: Path) -> str:
 
 
 def _remove(private: Path) -> None:
-    for place in (private / "door" / SOCKET, private / "token"):
+    for place in (private / "door" / SOCKET, private / TOKEN):
         place.unlink(missing_ok=True)
     for folder in (private / "door", private):
         with suppress(OSError):

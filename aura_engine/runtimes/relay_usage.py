@@ -11,6 +11,10 @@ LINE = 4 << 20
 """Bytes of one event, or of a whole reply that is not streamed, beyond which nothing is read out of it."""
 MOST = 1 << 40
 """Tokens that no reply holds: a number beyond is no count."""
+BYTES_PER_TOKEN = 4
+"""Of English text and of code, about: what OpenAI's and Anthropic's help pages say."""
+MOST_ASKED = 200_000
+"""Tokens that a request is estimated at, at most: what most models read. One with pictures has far more bytes."""
 
 
 class UsageReader:
@@ -21,9 +25,12 @@ class UsageReader:
         self._rest = bytearray()
         self._skipping = False
         self._told: dict[str, int] = {}
+        self._events = 0
+        self._bytes = 0
 
     def feed(self, chunk: bytes) -> None:
         """The next bytes, in any pieces."""
+        self._bytes += len(chunk)
         if not self._streamed:
             if len(self._rest) + len(chunk) > LINE:
                 self._skipping = True
@@ -46,9 +53,15 @@ class UsageReader:
         self._rest.clear()
         return Usage(**self._told) if self._told else None
 
+    def estimate(self, asked: int) -> Usage:
+        """What a call has used whose reply told nothing: `asked` bytes went; most servers stream an event per token."""
+        output = self._events if self._streamed else self._bytes // BYTES_PER_TOKEN
+        return Usage(input=min(asked // BYTES_PER_TOKEN, MOST_ASKED), output=output)
+
     def _line(self, line: bytes) -> None:
         name, _, data = line.partition(b":")
         if name == b"data":
+            self._events += 1
             self._event(data)
 
     def _event(self, data: bytes) -> None:

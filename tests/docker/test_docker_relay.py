@@ -68,7 +68,7 @@ class Model:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append((request.method, request.raw_path, dict(request.headers), await request.read()))
-        if request.path.endswith("/elsewhere"):
+        if request.path.startswith("/elsewhere/"):
             raise web.HTTPFound(f"{self.url}/stolen")
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Set-Cookie": "a=b"})
         await answer.prepare(request)
@@ -199,11 +199,11 @@ async def test_it_is_no_proxy(relay: Relay, model: Model, line: str) -> None:
 
 
 async def test_a_redirect_is_not_followed(relay: Relay, model: Model) -> None:
-    door = await relay.open("A1-1", Upstream(model.url, KEY))
-    async with through(door) as session, session.get("/v1/elsewhere", headers=token(door)) as reply:
+    door = await relay.open("A1-1", Upstream(f"{model.url}/elsewhere", KEY))
+    async with through(door) as session, session.post("/elsewhere/v1/messages", headers=token(door)) as reply:
         assert reply.status == 502
         assert "Location" not in reply.headers
-    assert [path for _, path, _, _ in model.asked] == ["/v1/elsewhere"]
+    assert [path for _, path, _, _ in model.asked] == ["/elsewhere/v1/messages"]
 
 
 async def test_an_unreachable_model_is_said_without_its_address(relay: Relay) -> None:

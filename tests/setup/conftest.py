@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -151,6 +152,22 @@ class Terminal:
     def press(self, keys: str) -> None:
         self.seen = ""
         os.write(self.master, keys.encode())
+
+    def interrupt(self, keys: str = "\x03") -> int:
+        """Press Ctrl-C (or other keys) until it has left, as a person would: its exit status.
+
+        A signal that comes in the instant between a prompt and the reading of its answer is seen with the next one.
+        """
+        end = time.monotonic() + LIMIT
+        while self.process.poll() is None:
+            assert time.monotonic() < end, f"it did not leave: {self.all[-1500:]}"
+            with contextlib.suppress(OSError):
+                os.write(self.master, keys.encode())
+            for _ in range(20):
+                if self.process.poll() is not None:
+                    break
+                self.read(0.1)
+        return self.left()
 
     def left(self) -> int:
         """Its exit status, once it has left."""
