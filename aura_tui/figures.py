@@ -87,6 +87,8 @@ def figures(
 ) -> Figures:
     """The figures at `now` (wall time); running workers' tokens come from `telemetry`."""
     usage = state.planner_usage + state.worker_usage
+    # Of one that has ended this instant the figures may still come: they are counted already.
+    running = [live for name, live in telemetry.items() if _works(state, name)]
     need = needs_you(state, counts, now)
     if state.status is not RunStatus.RUNNING:
         symbol, tone, word = ENDED[state.status]
@@ -96,7 +98,7 @@ def figures(
         symbol, tone, word = "held", "ask", "paused"
     else:
         symbol, tone, word = "running", "live", "running" if state.started_at else "starting"
-    cost = usage.cost + sum(live.cost for live in telemetry.values())
+    cost = usage.cost + sum(live.cost for live in running)
     return Figures(
         goal=_named(state),
         symbol=symbol,
@@ -110,7 +112,7 @@ def figures(
         failed=counts.of(ROOT, TaskStatus.FAILED),
         busy=len(state.busy),
         workers=state.workers,
-        tokens=amount(usage.tokens + sum(live.tokens for live in telemetry.values())),
+        tokens=amount(usage.tokens + sum(live.tokens for live in running)),
         cost=f"${cost:.2f}/${cap:g}" if (cap := state.caps.run.cost) else f"${cost:.2f}",
         work=_work(state, delivering_since, now),
         planner=_planner(state, planner, now),
@@ -149,6 +151,13 @@ def needs_you(state: RunState, counts: Counts, now: float) -> str:
 def ticking(seconds: float) -> str:
     """A length of time that grows on the screen: whole seconds, then minutes: `4s`, `3m 07s`, `3h 12m`."""
     return f"{int(max(0.0, seconds))}s" if seconds < 10 else span(seconds)
+
+
+def _works(state: RunState, name: str) -> bool:
+    """Whether the worker of an attempt (`A1.2#3`) has not ended."""
+    task, _, n = name.partition("#")
+    attempts = state.tasks[task].attempts if task in state.tasks else []
+    return any(attempt.n == int(n) and attempt.ending is None for attempt in attempts)
 
 
 def _work(state: RunState, delivering_since: float, now: float) -> str:

@@ -23,13 +23,17 @@ def parser() -> argparse.ArgumentParser:
         "List what is kept of attempts' work, or put one state of it into a new folder. Nothing is ever written over, "
         "and an engine may be at work meanwhile.",
         "aura recover                            what there is, and the runs that aura restart set aside",
-        "aura recover A1.2                       the newest state of a task, into recovered-A1.2-1",
+        "aura recover A1.2                       the newest state of a task, into a new folder",
         "aura recover 'A1.2#1' --to /tmp/look    one attempt's, into a folder of your choice",
         "aura recover --run NAME A1.2            of a run that was set aside",
         "aura recover --json                     for a script",
     )
     made.add_argument("what", nargs="?", metavar="TASK[#N]|ID", help="a task, an attempt, or the id of a state")
-    made.add_argument("--to", metavar="DIR", help="the new folder (default: recovered-TASK-N here)")
+    made.add_argument(
+        "--to",
+        metavar="DIR",
+        help="the new folder (default: in the run's folder, where no goal takes it for your work)",
+    )
     made.add_argument("--run", metavar="NAME", help="of a run that lies in the vault")
     add_data_options(made)
     return made
@@ -91,7 +95,7 @@ def _chosen(found: list[Kept], what: str) -> Kept:
 def _restore(arguments: argparse.Namespace, folder: Path, one: Kept) -> int:
     from aura_engine.workspace.vault import restore
 
-    target = Path(arguments.to or f"recovered-{one.task}-{one.n}").expanduser().absolute()
+    target = Path(arguments.to or folder / "recovered" / f"{one.task}-{one.n}").expanduser().absolute()
     files = (
         restore(folder / "store.git", one.snapshot, one.base, target) if one.snapshot else _copy(folder, one, target)
     )

@@ -85,6 +85,7 @@ def _said(place: Place, notes: Sequence[str] | None) -> int:
 
 def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int:
     """Take over what a file says, tried first."""
+    from aura_engine.config.load import did_you_mean
     from aura_engine.config.settings import INFOS
     from aura_engine.config.sources import user_files
     from aura_engine.setup.told import Outcome
@@ -97,10 +98,15 @@ def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int
     }
     for name, value in values.items():
         if name not in INFOS:
-            raise ConfigError(f"{name} (from {source}) is no setting of Aura's.", cure="aura config show --all")
+            raise ConfigError(
+                f"{name} (from {source}) is no setting of Aura's.",
+                cure=did_you_mean(name) or "aura config show --all lists them.",
+            )
         if wrong := draft.check(name, value):
             raise ConfigError(f"{name} (from {source}): {wrong}")
-    draft.put({name: value for name, value in values.items() if not INFOS[name].obsolete})
+    if not values:
+        raise ConfigError(f"{source} names no setting of Aura's.", cure="aura config show --all lists them.")
+    draft.put({name: value for name, value in values.items() if not INFOS[name].obsolete}, as_they_are=True)
     findings = asyncio.run(_tried(draft))
     failed = any(finding.level == "problem" for finding in findings)
     written = force or not failed

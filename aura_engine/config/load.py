@@ -26,6 +26,14 @@ _OF_CONTAINERS = tuple(f"{PREFIX}DOCKER_{name}" for name in ("HOST", "IMAGE", "E
 """What decides where a container runs, what is in it and what it sees."""
 _OF_MONEY = tuple(PREFIX + name.upper() for name in MoneySettings.model_fields)
 """What decides how much may be spent."""
+_KEYS_AND_ADDRESSES = (
+    *((f"AURA_{role}_API_KEY", f"AURA_{role}_BASE_URL") for role in ("PRO", "FLASH", "PRO_FALLBACK", "FLASH_FALLBACK")),
+    ("AURA_API_KEY", "AURA_API_BASE_URL"),
+    ("AURA_API_FALLBACK_KEY", "AURA_API_FALLBACK_BASE_URL"),
+    ("AURA_DEEPSEEK_API_KEY", "AURA_DSCODE_BASE_URL"),
+    ("AURA_DOCKER_CLAUDE_API_KEY", "AURA_DOCKER_CLAUDE_BASE_URL"),
+)
+"""Each key, and the setting that says where it goes."""
 _PROGRAMS = ("_BIN", "_COMMAND")
 """How the names of settings end that name a program to run here."""
 _RUNNER = PREFIX + "RUNNER_"
@@ -207,9 +215,8 @@ def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[
 
     ConfigError for those; notes for what it sets of containers and money.
     """
-    for prefix in (PREFIX, PREFIX + "PRO_", PREFIX + "FLASH_"):
-        name = f"{prefix}{'API_' if prefix == PREFIX else ''}BASE_URL"
-        key, url = chosen.get(f"{prefix}API_KEY"), chosen.get(name)
+    for key_name, name in _KEYS_AND_ADDRESSES:
+        key, url = chosen.get(key_name), chosen.get(name)
         if key and url and url[1] == dotenv != key[1]:
             raise ConfigError(
                 f"The key from {key[1]} would go to {one_line(url[0], 120)}, an address from {dotenv}.",

@@ -82,11 +82,14 @@ class Draft:
         """What is in force, whatever was answered."""
         return self._given.get(name, ("", ""))[0].strip()
 
-    def put(self, values: Mapping[str, str]) -> None:
-        """Take answers; an empty one means the default. What is the same as before is no change."""
+    def put(self, values: Mapping[str, str], *, as_they_are: bool = False) -> None:
+        """Take answers; an empty one means the default.
+
+        What is the same as before is no change, unless `as_they_are`: then all of them are written.
+        """
         for name, value in values.items():
             self._answers[name] = value.strip()
-            if self._answers[name] == self.given(name):
+            if not as_they_are and self._answers[name] == self.given(name):
                 del self._answers[name]
 
     def check(self, name: str, value: str) -> str:

@@ -127,8 +127,8 @@ def test_work_comes_back_into_a_new_folder_and_never_over_anything(bench):
     rows = json.loads(recover("--json").stdout)["kept"]
     assert [(row["task"], row["n"], row["files"]) for row in rows] == [("A1", 1, 1), ("A1", 2, 1)]
     told = recover("A1#1")
-    assert told.stdout.strip() == f"A1#1: 4 files are in {bench.project / 'recovered-A1-1'}"
-    back = bench.project / "recovered-A1-1"
+    back = done.data / "recovered/A1-1"
+    assert told.stdout.strip() == f"A1#1: 4 files are in {back}"
     assert (back / "greeting.txt").read_text() == "goodbye\n"
     assert (back / "data/x.sh").stat().st_mode & 0o111
     assert (back / "link").readlink().name == "x.sh"
