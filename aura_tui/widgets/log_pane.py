@@ -197,7 +197,7 @@ class LogPane(Painted, can_focus=True):
             text = ""
             if y == 1:
                 text = page.error if page else ""
-                text = text or ("" if self._pager else "Nothing has been started here yet.")
+                text = text or ("" if self._pager else "No worker runs now.")
                 text = text or ("waiting for its first word" if page else "")
             return self.line([(f" {text}", "dim" if text else "")], width)
         return self.line(row_parts(page.rows[y - 1], raw=self.raw, needle=self.needle), width)
