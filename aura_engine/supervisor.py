@@ -297,9 +297,9 @@ class Supervisor:
         fault("worker.ended")
         exact = self._runtime.counted(self._paths.attempt(task_id, n))
         if exact is not None and exact.tokens > ending.usage.tokens:
-            # Its model's own word; it is the smaller one where an engine that died had listened before this one.
-            usage = exact.model_copy(update={"cost": ending.usage.cost})
-            ending = ending.model_copy(update={"usage": usage})
+            # Its model's own word; it is the smaller one where an engine that died had listened before this one. What
+            # the worker says that it cost goes with what it says that it used: the table of prices decides.
+            ending = ending.model_copy(update={"usage": exact})
         charged = self._spending.closed(task_id, n, ending)
         event = WorkerEnded(task=task_id, n=n, ending=ending, exit=record, charged=charged)
         committed = self._recorder.record(event)

@@ -48,13 +48,31 @@ class Network:
             if error.status != 409:  # it is there already
                 error.cure = "Too many networks? Try: docker network prune"
                 raise
+        # Asked twice at once, by an engine that was killed and the next one, it makes two; then nothing can start.
+        await self._keep(1)
 
     async def remove(self) -> None:
         """Removes it, unless a container still uses it. Never raises."""
         if self._profile.network == NO_NETWORK:
             return
         try:
-            found = await self._engine.call("show a network", self._engine.docker.networks.get(self._profile.network))
-            await self._engine.call("remove a network", found.delete(), MAKE)
+            await self._keep(0)
         except RuntimeFault as error:
             log.info("network %s stays: %s", self._profile.network, error)
+
+    async def _keep(self, most: int) -> None:
+        """Removes those of its name beyond `most`; one that a container uses stays."""
+        from aiodocker.networks import DockerNetwork
+
+        networks, labels = self._engine.docker.networks, [f"aura.project={self._profile.project}"]
+        listed = await self._engine.call("list networks", networks.list(filters={"label": labels}))
+        found = [str(each["Id"]) for each in listed if each["Name"] == self._profile.network]
+        left = len(found)
+        for each in found:
+            if left <= most:
+                return
+            try:
+                await self._engine.call("remove a network", DockerNetwork(self._engine.docker, each).delete(), MAKE)
+                left -= 1
+            except EngineRefused as error:
+                log.info("network %s (%s) stays: %s", self._profile.network, each, error)

@@ -44,10 +44,8 @@ CALL_LIMIT = 1800.0
 IDLE_LIMIT = 330.0
 """Seconds without a byte of a reply; worker programs themselves give up after 300."""
 CONNECT_LIMIT = 30.0
-ALLOWED = {
-    **dict.fromkeys(("messages", "messages/count_tokens", "chat/completions", "responses"), "POST"),
-    "models": "GET",
-}
+_ANSWERS = ("messages", "messages/count_tokens", "chat/completions", "responses")
+ALLOWED = {"models": "GET", **dict.fromkeys(_ANSWERS, "POST")}
 """What a worker may ask below its role's address, and how: to be answered, and nothing else that an account can do."""
 _OURS = frozenset(
     {"host", "authorization", "x-api-key", "api-key", "cookie", "content-length", "accept-encoding", "expect"}
@@ -87,9 +85,8 @@ class Counted:
 
     calls: int = 0
     usage: Usage = field(default_factory=Usage)
-    """What replies told, and estimates where one told nothing."""
     unknown: int = 0
-    """Answered calls whose reply told no usage."""
+    """Answered calls whose reply told no usage: estimated."""
 
 
 class Door:
@@ -199,16 +196,15 @@ class Door:
                 await answer.write(chunk)
             await answer.write_eof()
         except BaseException:
-            # Cut off, not ended: the program has to see that the reply is not whole.
             if request.transport is not None:
-                request.transport.abort()
+                request.transport.abort()  # cut off, not ended: the program has to see that it is not whole
             raise
         finally:
             used = reader.close()
             asked = request.method == "POST" and not request.path.endswith("/count_tokens")
             if used is None and asked and reply.status == 200:
                 self.counted.unknown += 1
-                used = reader.estimate(len(await request.read()))  # it is in memory
+                used = reader.estimate(len(await request.read()))
             self.counted.usage += used or Usage()
         return answer
 
@@ -242,7 +238,7 @@ class Relay:
         return self._doors.get(name)
 
     def knows(self, name: str) -> bool:
-        """Whether a door of that name was opened, by this engine or one before it, and not forgotten since."""
+        """Whether a door of that name was opened, be it by an earlier engine, and not forgotten since."""
         return (self._folder / name / TOKEN).exists()
 
     async def forget(self, name: str) -> Counted:
@@ -251,7 +247,7 @@ class Relay:
         if door is not None:
             await door.close()
         await asyncio.to_thread(_remove, self._folder / name)
-        return door.counted if door is not None else Counted()
+        return door.counted if door else Counted()
 
     async def aclose(self) -> None:
         """Stops listening; doors can be opened again by the next engine."""
@@ -280,9 +276,9 @@ def _refusal(status: int, kind: str, text: str) -> web.Response:
 
 
 def _make(private: Path) -> None:
-    private.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (private / "door").mkdir(mode=0o755, exist_ok=True)
-    (private / "door").chmod(0o755)  # whatever the umask: the container's user has to get through it
+    (door := private / "door").parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    door.mkdir(exist_ok=True)
+    door.chmod(0o755)  # whatever the umask: the container's user has to get through it
 
 
 def _token(private: Path) -> str:
@@ -297,8 +293,8 @@ def _token(private: Path) -> str:
 
 
 def _remove(private: Path) -> None:
-    for place in (private / "door" / SOCKET, private / TOKEN):
-        place.unlink(missing_ok=True)
+    (private / "door" / SOCKET).unlink(missing_ok=True)
+    (private / TOKEN).unlink(missing_ok=True)
     for folder in (private / "door", private):
         with suppress(OSError):
             folder.rmdir()

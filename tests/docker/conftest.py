@@ -29,13 +29,13 @@ IMAGE = os.environ.get("AURA_TEST_DOCKER_IMAGE", "aura-test-base:latest")
 """Any image with `python3` and `git`."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def docker_url() -> str:
     """The address of the engine that tests may use as they like."""
     return HOST
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def image() -> str:
     """What containers are made from."""
     return IMAGE

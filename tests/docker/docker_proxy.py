@@ -91,6 +91,8 @@ async def proxy(place: Path, upstream: str) -> AsyncIterator[Proxy]:
         yield made
     finally:
         server.close()
+        for _ in range(5):  # what was just accepted becomes a task
+            await asyncio.sleep(0)
         for task in (tasks := list(made.tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

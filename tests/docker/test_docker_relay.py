@@ -22,7 +22,7 @@ from aura_engine.core.model import Usage
 from aura_engine.runtimes import relay as relays
 from aura_engine.runtimes import relay_inside
 from aura_engine.runtimes.relay import MAX_BODY, SOCKET, Door, Relay, Upstream
-from aura_engine.runtimes.relay_usage import LINE, UsageReader
+from aura_engine.runtimes.relay_usage import LINE, MOST_ASKED, UsageReader
 
 KEY = "sk-real-key-of-the-person"
 ANTHROPIC = [
@@ -166,7 +166,15 @@ async def test_a_token_opens_its_own_door_only(relay: Relay, model: Model) -> No
     "path",
     [
         "/admin",
-        "/anthropicx/v1",
+        "/anthropic/v1",
+        "/anthropic/v1/files",
+        "/anthropic/v1/messages/batches",
+        "/anthropic/v1/organizations/api_keys",
+        "/anthropic/v1/models",
+        "/anthropic/v1/messages/",
+        "/anthropic/v1/files?x=/v1/messages",
+        "/anthropicx/v1/messages",
+        "/anthropic/../v1/messages",
         "/anthropic/../admin",
         "/anthropic/%2e%2e/admin",
         "/anthropic/%2E./admin",
@@ -184,6 +192,51 @@ async def test_only_the_roles_address_is_reached(relay: Relay, model: Model, pat
     await writer.wait_closed()
     assert b" 403 " in status
     assert model.asked == []
+
+
+@pytest.mark.parametrize("base", ["", "/v1", "/v1/", "/api/v3"])
+async def test_of_an_account_only_what_answers_is_open(relay: Relay, model: Model, base: str) -> None:
+    door = await relay.open("A1-1", Upstream(f"{model.url}{base}", KEY))
+    below = base.rstrip("/").removesuffix("/v1")
+    asked = [("POST", end) for end in ("messages", "messages/count_tokens?beta=true", "chat/completions", "responses")]
+    opened = [(how, f"{below}{v1}/{end}") for how, end in [*asked, ("GET", "models")] for v1 in ("", "/v1")]
+    shut = [("POST", "models"), ("GET", "messages"), ("HEAD", "models"), ("DELETE", "responses"), ("GET", "files")]
+    async with through(door) as session:
+        for how, path in opened:
+            async with session.request(how, path, headers=token(door)) as reply:
+                assert reply.status == 200, path
+                await reply.read()
+        for how, end in [*shut, ("POST", "files"), ("POST", "messages/batches"), ("POST", "fine_tuning/jobs")]:
+            async with session.request(how, f"{below}/v1/{end}", headers=token(door)) as reply:
+                assert reply.status == 403, (how, end)
+    assert [(how, path) for how, path, _, _ in model.asked] == opened
+
+
+async def test_a_reply_that_tells_nothing_is_estimated_and_the_others_stand(relay: Relay, model: Model) -> None:
+    door = await relay.open("A1-1", Upstream(model.url, KEY))
+    async with through(door) as session:
+        for reply_of_model in (sse(ANTHROPIC), sse([{"delta": {"text": "word"}}] * 30)):
+            model.reply = reply_of_model
+            async with session.post("/v1/messages", headers=token(door), data=b"x" * 400) as reply:
+                await reply.read()
+    assert door.counted.unknown == 1
+    assert door.counted.usage == Usage(input=7 + 100, cache_read=3, output=42 + 30)
+
+
+@pytest.mark.parametrize(
+    ("streamed", "data", "asked", "usage"),
+    [
+        (True, sse(RESPONSES[:1]) * 9, 4000, Usage(input=1000, output=9)),
+        (False, b"x" * 80, 40, Usage(input=10, output=20)),
+        (False, b"", MAX_BODY, Usage(input=MOST_ASKED)),
+    ],
+    ids=["an event is about a token", "four bytes are", "pictures are not"],
+)
+def test_an_estimate(streamed: bool, data: bytes, asked: int, usage: Usage) -> None:
+    reader = UsageReader(streamed=streamed)
+    reader.feed(data)
+    assert reader.close() is None
+    assert reader.estimate(asked) == usage
 
 
 @pytest.mark.parametrize("line", ["CONNECT evil.example:443", "DELETE /v1/x", "GET http://evil.example/v1/x"])

@@ -61,16 +61,14 @@ class Daemon:
 
 
 @pytest.fixture(scope="module")
-def daemon(request: pytest.FixtureRequest) -> Iterator[Daemon]:
+def daemon(docker_url: str, image: str) -> Iterator[Daemon]:
     """With the image of the engine that is used otherwise."""
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("starting a container engine takes root and dockerd")
-    from conftest import HOST, IMAGE
-
     folder = Path(tempfile.mkdtemp(prefix="aura-dockerd-", dir="/tmp"))  # a socket's path may have 107 bytes
     made = Daemon(folder)
     made.start()
-    copy = f"docker -H {HOST} save {IMAGE} | docker -H {made.url} load"
+    copy = f"docker -H {docker_url} save {image} | docker -H {made.url} load"
     subprocess.run(["sh", "-c", copy], check=True, capture_output=True)
     made.end(signal.SIGTERM)
     yield made

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiodocker import DockerError
 from docker_proxy import proxy
 
 from aura_engine.core.model import ExitRecord
@@ -105,6 +106,25 @@ async def test_a_network_that_somebody_took_away_is_made_again(harbour):
     harbour.docker("network", "rm", harbour.network)
     _, second = await harbour.start("true", 2, runtime=runtime)
     assert (await second.wait()).code == 0
+
+
+async def test_of_two_networks_that_were_made_at_once_one_is_kept(harbour):
+    harbour.network = f"aura-{harbour.project}"
+    listed = ["network", "ls", "-q", "--filter", f"label=aura.project={harbour.project}"]
+    runtime = harbour.runtime()
+    twin = {"Name": harbour.network, "CheckDuplicate": False, "Labels": {"aura.project": harbour.project}}
+    await runtime._engine.docker.networks.create(twin)
+    try:
+        await runtime._engine.docker.networks.create(twin)
+    except DockerError:
+        pytest.skip("this container engine makes one, however it is asked")
+    assert len(harbour.docker(*listed).split()) == 2
+    _, worker = await harbour.start("true", runtime=runtime)
+    assert (await worker.swept()).code == 0
+    assert len(harbour.docker(*listed).split()) == 1
+    await runtime.clear(worker.folder)
+    await runtime.aclose()
+    assert harbour.docker(*listed) == ""
 
 
 async def test_an_engine_that_never_answers_is_away_and_nobody_is_declared_dead(harbour, near, monkeypatch):
