@@ -109,7 +109,7 @@ class Guarding:
         for task, guarded in self._guarded.items():
             processes = guarded.watch.tree.look()
             pids = [process.pid for process in processes]
-            found[task] = use_of(guarded.meter.read(processes), machine, pids, gpus)
+            found[task] = use_of(guarded.meter.read(processes, guarded.watch.tree.container()), machine, pids, gpus)
         return found
 
 

@@ -69,7 +69,9 @@ class Sampling:
 
     def _look(self, watched: Mapping[str, Watch]) -> tuple[Machine, dict[str, WorkerGauge]]:
         self._meters = {name: self._meters.get(name) or WorkerMeter() for name in watched}
-        workers = {name: self._meters[name].read(watch.tree.look()) for name, watch in watched.items()}
+        workers = {
+            name: self._meters[name].read(watch.tree.look(), watch.tree.container()) for name, watch in watched.items()
+        }
         seen = self._meter.read(self._disk)
         gpus = tuple(Gpu(gpu.name, gpu.busy, gpu.memory_used, gpu.memory_total) for gpu in self._gpus.read())
         used = seen.memory_total - seen.memory_free

@@ -76,7 +76,7 @@ class Watch:
         output = job.folder / "output.jsonl"
         self._history = output.stat().st_size if adopted and output.exists() else 0
         """Bytes of output from before: nobody can tell how fast they came."""
-        self._tree = Tree(worker.family, worker.record, output)
+        self._tree = Tree(worker.family, worker.record, output, worker.container)
         place = Place(self._tree, job.workspace, job.folder / "error.log")
         self._managed = Managed(job.workspace, self._tree)
         self._pulse = Pulse(place, LIMITS, managed=self._managed)

@@ -404,6 +404,15 @@ class Signal(Frozen):
     """For USAGE: model calls so far."""
 
 
+class ContainerUse(Frozen):
+    """What the kernel counts for a container, all its processes together, those that have ended too."""
+
+    cpu: float
+    """Seconds so far."""
+    memory: int
+    """Bytes now, without what the kernel can drop at any time (files that were read)."""
+
+
 class EndKind(StrEnum):
     """How a worker's run ended, told from stream, stderr and exit status together."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from aura_engine.core.model import Frozen
+from aura_engine.core.model import ContainerUse, Frozen
 from aura_engine.guard.processes import Process, cpu_seconds
 
 log = logging.getLogger(__name__)
@@ -66,15 +66,20 @@ class WorkerMeter:
 
     def __init__(self) -> None:
         self._before: Sequence[Process] = ()
+        self._cpu = 0.0
         self._at = 0.0
 
-    def read(self, processes: Sequence[Process]) -> WorkerGauge:
-        """From a look at its tree (Tree.look), which costs about 0.1 ms a process."""
+    def read(self, processes: Sequence[Process], container: ContainerUse | None = None) -> WorkerGauge:
+        """From a look at its tree (Tree.look), which costs about 0.1 ms a process; what is counted for its container
+        stands for what can be read of the processes one by one."""
         now = time.monotonic()
         used = sum(cpu_seconds(self._before, processes)) if self._before else 0.0
+        if container is not None:
+            used = max(0.0, container.cpu - self._cpu) if self._cpu else 0.0
         share = 100.0 * used / max(now - self._at, 1e-3)
-        self._before, self._at = processes, now
-        return WorkerGauge(cpu=share, rss=sum(each.rss for each in processes), processes=len(processes))
+        self._before, self._at, self._cpu = processes, now, container.cpu if container else 0.0
+        rss = container.memory if container else sum(each.rss for each in processes)
+        return WorkerGauge(cpu=share, rss=rss, processes=len(processes))
 
 
 class MachineMeter:

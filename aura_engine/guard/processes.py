@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from aura_engine.core.model import ProcessRecord
+from aura_engine.core.model import ContainerUse, ProcessRecord
 
 LINUX = sys.platform == "linux"
 TICK = float(os.sysconf("SC_CLK_TCK"))
@@ -52,6 +52,9 @@ class Tree:
     """The main process that the shim started."""
     output: Path
     """The file that the kernel writes the program's stdout to."""
+
+    container: Callable[[], ContainerUse | None] = lambda: None
+    """What the kernel counts for its container, if it has one."""
 
     def look(self) -> tuple[Process, ...]:
         """Every process of the worker that could be read, parents first. About 0.1 ms each."""

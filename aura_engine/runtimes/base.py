@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from aura_engine.core.model import ExitRecord, LaunchSpec, ProcessRecord, Usage
+from aura_engine.core.model import ContainerUse, ExitRecord, LaunchSpec, ProcessRecord, Usage
 
 
 class Worker(Protocol):
@@ -54,6 +54,10 @@ class Worker(Protocol):
 
     def close_input(self) -> None:
         """Closes its stdin once all that was sent has been read."""
+        ...
+
+    def container(self) -> ContainerUse | None:
+        """What the kernel counts for its container; None for a worker without one."""
         ...
 
     def family(self) -> list[int]:

@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
 
-from aura_engine.core.model import ExitRecord, ProcessRecord
+from aura_engine.core.model import ContainerUse, ExitRecord, ProcessRecord
 from aura_engine.errors import RuntimeFault
 from aura_engine.runtimes import cgroups, shim, traces
 from aura_engine.runtimes.docker_end import final_record, numbered_outside
@@ -242,6 +242,10 @@ class DockerWorker(Inbox):
     async def resume(self) -> None:
         """See Worker."""
         await self._engine.unpause(self.name)
+
+    def container(self) -> ContainerUse | None:
+        """See Worker."""
+        return cgroups.use_of(self.shim.pid) if self.shim.pid else None
 
     def family(self) -> list[int]:
         """See Worker."""

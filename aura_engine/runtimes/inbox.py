@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from aura_engine.core.model import ContainerUse
 from aura_engine.errors import RuntimeFault
 
 
@@ -29,6 +30,10 @@ class Inbox:
             os.write(fd, data)
         finally:
             os.close(fd)
+
+    def container(self) -> ContainerUse | None:
+        """What the kernel counts for its container; None for a worker without one."""
+        return None
 
     def close_input(self) -> None:
         """Closes the worker's stdin once all that was sent has been read."""

@@ -104,3 +104,40 @@ def test_a_process_that_is_gone_or_in_no_group_has_none(tmp_path: Path):
     (tmp_path / "7").mkdir()
     (tmp_path / "7/cgroup").write_text("0::/\n")
     assert cgroups.memory_group(7, tmp_path, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "files"),
+    [
+        (
+            "0::/docker/abc\n",
+            {
+                "docker/abc/memory.events": "oom_kill 0\n",
+                "docker/abc/memory.current": "5000\n",
+                "docker/abc/memory.stat": "anon 1\ninactive_file 2000\n",
+                "docker/abc/cpu.stat": "usage_usec 1500000\nuser_usec 1\n",
+            },
+        ),
+        (
+            "9:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n",
+            {
+                "memory/docker/abc/memory.usage_in_bytes": "5000\n",
+                "memory/docker/abc/memory.stat": "cache 7\ntotal_inactive_file 2000\n",
+                "cpuacct/docker/abc/cpuacct.usage": "1500000000\n",
+            },
+        ),
+    ],
+)
+def test_what_a_container_uses_is_counted_by_the_kernel(tmp_path: Path, told, files):
+    proc = tmp_path / "proc/7"
+    proc.mkdir(parents=True)
+    (proc / "cgroup").write_text(told)
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    use = cgroups.use_of(7, tmp_path / "cgroup", tmp_path / "proc")
+    assert use is not None
+    assert (use.cpu, use.memory) == (1.5, 3000)
+    next(iter(sorted((tmp_path / "cgroup").rglob("memory.stat")))).unlink()
+    assert cgroups.use_of(7, tmp_path / "cgroup", tmp_path / "proc") is None

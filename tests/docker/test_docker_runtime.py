@@ -98,6 +98,15 @@ async def test_its_processes_are_this_machines(harbour, eventually):
     await worker.stop()
 
 
+async def test_the_kernel_counts_what_its_container_uses(harbour, eventually):
+    _, worker = await harbour.start("while :; do :; done")
+    await eventually(worker.container)
+    before = worker.container()
+    await eventually(lambda: worker.container().cpu > before.cpu + 0.2)
+    assert 0 < worker.container().memory < 500_000_000
+    await worker.stop()
+
+
 @pytest.mark.parametrize("script", ["{eat}", "{eat}; exit 0"], ids=["alone", "hidden behind exit 0"])
 async def test_running_out_of_memory_is_seen_also_behind_exit_0(harbour, script):
     harbour.memory = 64 << 20

@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from aura_engine.core.model import ContainerUse
 from aura_engine.guard import gauges
 from aura_engine.guard.gauges import Gpus, MachineMeter, WorkerMeter
 
@@ -115,3 +116,12 @@ def test_without_the_library_there_are_none(monkeypatch):
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert Gpus().read() == ()
     assert Gpus().busy([1]) == 0.0
+
+
+def test_a_container_is_read_as_the_kernel_counts_it(monkeypatch):
+    times = iter((100.0, 102.0))
+    monkeypatch.setattr(gauges.time, "monotonic", lambda: next(times))
+    meter = WorkerMeter()
+    assert meter.read((), ContainerUse(cpu=3.0, memory=4_000)).cpu == 0.0
+    second = meter.read((), ContainerUse(cpu=4.0, memory=5_000))
+    assert (second.cpu, second.rss) == (50.0, 5_000)
