@@ -31,6 +31,8 @@ from fcntl import ioctl
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from aura_engine.demo.brains import Claim, plan_brain, task
 from aura_engine.demo.server import ScriptedModel
 from aura_engine.journal.lock import owner
@@ -176,12 +178,14 @@ def drop(server: Sshd, folder: Path, *, stalled: bool) -> Drop:
         alive = owner(data / "lock")
         went_on = before is not None and alive is not None and alive.pid == before.pid
         go.touch()
-        return Drop(stalled, went_on, round(shown * 1000), _ended(data))
+        assert before is not None
+        return Drop(stalled, went_on, round(shown * 1000), _ended(data, before.pid))
 
 
-def _ended(data: Path) -> str:
+def _ended(data: Path, pid: int) -> str:
+    """The run's status once its process is gone: it writes its report after it has let go of the run."""
     until = time.monotonic() + LIMIT
-    while owner(data / "lock") is not None:
+    while owner(data / "lock") is not None or psutil.pid_exists(pid):
         if time.monotonic() > until:
             return "still running"
         time.sleep(0.05)
