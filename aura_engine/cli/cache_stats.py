@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from aura_engine.cli.options import add_data_options, command, print_models, run_folder, told
+from aura_engine.cli.options import add_data_options, command
+from aura_engine.cli.token_stats import show
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,12 +24,6 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from aura_engine.report.usage import cache_table, usage_rows
+    from aura_engine.report.usage import cache_table
 
-    state, _ = told(run_folder(arguments))
-    rows = usage_rows(state)
-    if arguments.json:
-        print_models(rows)
-    else:
-        print(cache_table(rows))
-    return 0
+    return show(arguments, cache_table)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from aura_engine.cli.options import add_data_options, command, print_models, run_folder, told
+
+if TYPE_CHECKING:
+    from aura_engine.report.models import UsageRow
 
 
 def parser() -> argparse.ArgumentParser:
@@ -23,12 +28,18 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from aura_engine.report.usage import token_table, usage_rows
+    from aura_engine.report.usage import token_table
 
-    state, _ = told(run_folder(arguments))
-    rows = usage_rows(state)
+    return show(arguments, token_table)
+
+
+def show(arguments: argparse.Namespace, table: Callable[[Sequence[UsageRow]], str]) -> int:
+    """Print who used what, as `table` sets it out, or as JSON; the exit status."""
+    from aura_engine.report.usage import usage_rows
+
+    rows = usage_rows(told(run_folder(arguments))[0])
     if arguments.json:
         print_models(rows)
     else:
-        print(token_table(rows))
+        print(table(rows))
     return 0

@@ -222,7 +222,7 @@ class Objects:
 
     def recover(self) -> None:
         """Take in what the log holds from before a crash."""
-        found = self._logged()
+        found = logged(self.git_dir)
         if found:
             self._add_pack(found)
         log = self.git_dir / _LOG
@@ -231,22 +231,8 @@ class Objects:
 
     def look(self) -> frozenset[str]:
         """For whoever only reads, beside an engine: take in what its log holds now, and change nothing; the ids."""
-        self._recent = self._logged()
+        self._recent = logged(self.git_dir)
         return frozenset(self._recent)
-
-    def _logged(self) -> New:
-        log = self.git_dir / _LOG
-        data = log.read_bytes() if log.exists() else b""
-        found: New = {}
-        at = 0
-        while len(head := data[at : at + _LOG_HEAD.size]) == _LOG_HEAD.size:
-            oid, size = _LOG_HEAD.unpack(head)
-            at += _LOG_HEAD.size + size
-            known = _unpacked(oid, data[at - size : at])
-            if known is None:
-                break  # the last, torn append: nobody was told that it was written
-            found[oid.hex()] = known
-        return found
 
     def _read(self, oid: str) -> tuple[str, bytes]:
         return self._recent.get(oid) or self._cat.read(oid)
