@@ -29,6 +29,9 @@ NAMES = (
 )
 SHOWN = 5
 """Troubles of one point that are told; the rest is counted."""
+AGAIN, AGAIN_PAUSE = 3, 0.3
+"""Further looks where something is wrong, and seconds between: an engine that lives, or is just leaving, is in the
+middle of writing. What is really wrong stays so."""
 SWEEP = 5.0
 """Seconds in which what an ended worker left is swept."""
 
@@ -79,6 +82,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def examine_run(folder: Path) -> list[Point]:
     """The nine points for the run in `folder`, beside a living engine or without one. JournalError, GitError."""
+    points = _looked_at(folder)
+    for _ in range(AGAIN):
+        if not any(point.troubles for point in points):
+            break
+        time.sleep(AGAIN_PAUSE)
+        points = _looked_at(folder)
+    return points
+
+
+def _looked_at(folder: Path) -> list[Point]:
     from aura_engine.journal import fsck
     from aura_engine.journal.lock import owner
 
