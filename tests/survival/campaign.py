@@ -37,7 +37,8 @@ FRESH = frozenset({"journal.create", "base.taken"})
 """Passed at the very beginning only."""
 IN_FOLDER = frozenset({"delivery.file", "person.landed"})
 IN_REPOSITORY = frozenset({"delivery.branch"})
-RECOVERY = ("recovery.begin", "recovery.found", "recovery.adopted", "recovery.done")
+RECOVERY = ("recovery.begin", "recovery.found", "recovery.done")
+"""Passed by every recovery, whether or not a worker lived on."""
 BEFORE = {"recovery.adopted": "worker.launched"}
 """Where the engine has to die first for a point to be passed."""
 LATER = {"journal.commit": 40, "journal.committed": 40, "store.logged": 30, "file.write": 6}
@@ -184,9 +185,10 @@ class Campaign:
             if at is None:
                 yield None
                 continue
+            before = BEFORE.get(self._waiting[at].point)
+            if before:
+                yield Kill(before, deep=True)  # the other goes on waiting: the run may end here instead
             kill = self._waiting.pop(at)
-            if kill.point in BEFORE:
-                yield Kill(BEFORE[kill.point], deep=True)
             yield kill
             if kill.deep:
                 for _ in range(DEEP):
