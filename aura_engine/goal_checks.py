@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 from aura_engine.core.ending import checked, goal_proven
 from aura_engine.core.events import CheckRan, GoalChecked
-from aura_engine.core.model import Phase, Verdict
+from aura_engine.core.model import Check, Phase, Verdict
 from aura_engine.errors import RuntimeFault
 from aura_engine.faults import fault
 from aura_engine.landing import Landing
@@ -27,6 +28,8 @@ class GoalChecks:
         self._verifier = verifier
         self._landing = landing
         self._lock = asyncio.Lock()
+        self.now = ""
+        """Which one is run now, and how many there are: `all tests, 2 of 5`; "" for none."""
 
     async def run(self, *, fresh: bool = False) -> str:
         """Run what was not run on this head yet; "" when all are green, else the red receipts as text."""
@@ -50,7 +53,7 @@ class GoalChecks:
         tree, revision, plan = state.head_tree, state.revision, state.plan
         red: list[str] = []
         async with self._verifier.room(tree) as room:
-            for check in list(state.goal_checks.values()):
+            for check in self._told():
                 before = self._verifier.counts.get(check.hash)
                 receipt = await self._verifier.run(check, tree, room, Phase.GOAL, before=before, fresh=fresh)
                 if receipt.verdict is Verdict.ERROR:
@@ -65,11 +68,21 @@ class GoalChecks:
         fault("goal.checked")
         await self._recorder.record(GoalChecked(tree=tree, revision=revision, red=(*red, *state.broken)))
 
+    def _told(self, where: str = "") -> Iterator[Check]:
+        """Each of them as it is now; meanwhile `now` says so."""
+        checks = list(self._recorder.state.goal_checks.values())
+        try:
+            for number, check in enumerate(checks, 1):
+                self.now = f"{check.name}{where}, {number} of {len(checks)}"
+                yield check
+        finally:
+            self.now = ""
+
     async def _see_red(self) -> None:
         """All green: was any of them red on the base? Only asked now, since nothing waits for the answer earlier."""
         state = self._recorder.state
         async with self._verifier.room(state.base_tree) as room:
-            for check in list(state.goal_checks.values()):
+            for check in self._told(where=" on the base"):
                 receipt = await self._verifier.run(check, state.base_tree, room, Phase.BEFORE)
                 if not receipt.green:
                     await self._recorder.record(CheckRan(receipt=short(receipt)))

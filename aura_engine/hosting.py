@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 from aura_engine.control.host import Row
-from aura_engine.control.link import Live, Machine, Told
+from aura_engine.control.link import GOAL, Live, Machine, Told
 from aura_engine.control.server import ControlServer
 from aura_engine.core.commands import Command
 from aura_engine.engine import Engine
@@ -53,7 +53,8 @@ class Hosted:
 
     def telemetry(self) -> Mapping[str, Live]:
         """See Host."""
-        return self.sampling.live()
+        now = self._engine.parts.checks.now if self._engine.ready else ""
+        return {**self.sampling.live(), GOAL: Live(step=now)} if now else self.sampling.live()
 
     def machine(self) -> Machine | None:
         """See Host."""

@@ -88,6 +88,8 @@ class RunPaths:
         self.prompts = self.state / "prompts"
         self.stalled = self.state / "stalled.json"
         """There while the engine's loop is blocked."""
+        self.draft = run / "draft.json"
+        """There while the goal is edited on a screen and not saved: the text, and the one that it began with."""
         self.attempts = run / "attempts"
         self.memory = run / "memory"
         self.lessons = self.memory / "MEMORY.md"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from aura_engine.control.link import Live
+from aura_engine.control.link import GOAL, Live
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.schedule import parked
 from aura_engine.core.state import RunState
@@ -114,7 +114,7 @@ def figures(
         workers=state.workers,
         tokens=amount(usage.tokens + sum(live.tokens for live in running)),
         cost=f"${cost:.2f}/${cap:g}" if (cap := state.caps.run.cost) else f"${cost:.2f}",
-        work=_work(state, delivering_since, now),
+        work=_work(state, telemetry.get(GOAL), delivering_since, now),
         planner=_planner(state, planner, now),
         decision=planner.decision.text if planner.decision else "",
     )
@@ -160,9 +160,9 @@ def _works(state: RunState, name: str) -> bool:
     return any(attempt.n == int(n) and attempt.ending is None for attempt in attempts)
 
 
-def _work(state: RunState, delivering_since: float, now: float) -> str:
+def _work(state: RunState, goal: Live | None, delivering_since: float, now: float) -> str:
     """`checking A2.3 1/4 12s, delivering`: what takes long tells how far it is and how long it takes."""
-    parts: list[str] = []
+    parts = [f"checking the goal: {one_line(goal.step, 60)}"] if goal else []
     if state.verifying:
         first = min(state.verifying, key=lambda task_id: state.tasks[task_id].attempts[-1].ended or now)
         task = state.tasks[first]

@@ -28,6 +28,16 @@ class Source:
     path: Path | None
 
 
+def output_of(state: RunState, task: str) -> Attempt | None:
+    """The attempt whose output is meant by a task: its last one; of a group, the one begun last below it."""
+    begun = [
+        (attempts[-1].started, name, attempts[-1].n)
+        for name, each in state.tasks.items()
+        if (name == task or name.startswith(f"{task}.")) and (attempts := each.attempts)
+    ]
+    return max(begun)[1:] if begun else None
+
+
 Parts = list[tuple[str, str]]
 """(text, tone)."""
 

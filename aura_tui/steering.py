@@ -155,16 +155,14 @@ class Steering:
         )
 
     async def quit(self, task: str) -> None:
-        """Leave: with the run going on, or ending it first. No edit that is not saved is lost unasked."""
-        if self._app.model.draft is not None and not await self._lets_the_edit_go():
-            return
+        """Leave: with the run going on, or ending it first. An edit of the goal that is not saved is kept."""
         if self._app.model.state.status is not RunStatus.RUNNING or self._app.link.read_only:
             self._app.leave()
             return
         busy = len(self._app.model.state.busy)
         workers = "1 worker" if busy == 1 else f"{busy} workers"
         chosen = await self._chosen(
-            "Leave Aura",
+            "Leave Aura" + ("; your edit of the goal is kept, not saved" if self._app.model.draft else ""),
             [
                 ("background", "Leave the run going", "in the background; aura attach brings this screen back"),
                 ("drain", "Stop when the running workers are done", f"{workers} at work now; nothing new starts"),
@@ -176,13 +174,6 @@ class Steering:
         elif chosen is not None:
             why = await self._bridge.send(Stop(drain=chosen == "drain"))
             self._app.say(f"Not stopped: {why}." if why else "Stopping.", "error" if why else "information")
-
-    async def _lets_the_edit_go(self) -> bool:
-        chosen = await self._chosen(
-            "Your edit of the goal is not saved",
-            [("back", "Go back to it", "g opens it again"), ("leave", "Leave without it", "what you wrote is lost")],
-        )
-        return chosen == "leave"
 
     # The dialogs' widgets take 50 ms to import: not before somebody is asked something.
 

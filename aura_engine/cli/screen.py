@@ -6,7 +6,6 @@ The screen is found by its name, as backends are: the engine itself knows none.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import os
 import signal
@@ -107,11 +106,7 @@ class Stage:
 def make(loaded: Loaded, log: Path) -> Any:
     """A screen (see aura_tui.run.Screen) as the settings want it; what libraries print meanwhile goes to `log`."""
     settings = loaded.settings
-    gc.disable()  # imports make next to no garbage, and looking for it is a seventh of their time
-    try:
-        module = importlib.import_module(SCREEN)
-    finally:
-        gc.enable()
+    module = importlib.import_module(SCREEN)
     return module.screen(
         theme=settings.theme,
         themes=loaded.folder / "themes",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import stat
 from pathlib import Path
 
-from aura_engine.paths import RunPaths
+from aura_engine.paths import RunPaths, atomic_write
 
 
 class RunFiles:
@@ -36,6 +37,27 @@ class RunFiles:
     async def save_goal(self, text: str, expected: str) -> str:
         """See Link."""
         return await asyncio.to_thread(_save, self._task_file, text, expected)
+
+    async def draft(self) -> tuple[str, str] | None:
+        """See Link."""
+        return await asyncio.to_thread(_draft, self._paths.draft)
+
+    async def keep_draft(self, draft: tuple[str, str] | None) -> None:
+        """See Link. OSError."""
+        if draft is None:
+            self._paths.draft.unlink(missing_ok=True)
+        else:
+            base, text = draft
+            content = json.dumps({"base": base, "text": text})
+            await asyncio.to_thread(atomic_write, self._paths.draft, content)
+
+
+def _draft(path: Path) -> tuple[str, str] | None:
+    try:
+        kept = json.loads(path.read_bytes())
+        return str(kept["base"]), str(kept["text"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _prompt(path: Path) -> str:

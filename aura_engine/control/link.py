@@ -33,6 +33,10 @@ class Told(Protocol):
 Batch = Sequence[Told]
 
 
+GOAL = "goal"
+"""Among the attempts of `Link.telemetry`: which of the goal's checks is run now, as its step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """What a running attempt does now, as its stream and the machine say; never journaled."""
@@ -114,4 +118,12 @@ class Link(Protocol):
 
     async def save_goal(self, text: str, expected: str) -> str:
         """Write the task file if it still reads `expected`: "" when done, else why not."""
+        ...
+
+    async def draft(self) -> tuple[str, str] | None:
+        """The task file as it was, and as somebody was about to save it when their screen went; None for none."""
+        ...
+
+    async def keep_draft(self, draft: tuple[str, str] | None) -> None:
+        """Keep that, over the death of this process too; None forgets it. OSError."""
         ...

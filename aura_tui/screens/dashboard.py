@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from aura_engine.core.text import one_line
-from aura_tui.panes import Attempt, Credit, Slots, Source, title_of
+from aura_tui.panes import Attempt, Credit, Slots, Source, output_of, title_of
 from aura_tui.screens.place import Place
 from aura_tui.widgets.gauges import Gauges
 from aura_tui.widgets.goal_checks import GoalChecks
@@ -173,10 +173,10 @@ class Dashboard(Place):
             self._arrange()
             self.task_tree.focus()
             return
-        attempts = self.model.state.tasks[self.chosen].attempts if self.chosen in self.model.state.tasks else []
+        wanted = output_of(self.model.state, self.chosen)
         self.drawer = True
-        if attempts:
-            at = self.slots.put((self.chosen, attempts[-1].n), self._live_attempts())
+        if wanted:
+            at = self.slots.put(wanted, self._live_attempts())
             self._arrange()
             self.query_one(f"#log-{0 if self.narrow else at}", LogPane).focus()
         else:
@@ -236,9 +236,8 @@ class Dashboard(Place):
         self.set_class(self.drawer, "-drawer")
         running = self._live_attempts()
         if self.narrow:
-            tasks, chosen = self.model.state.tasks, self.model.outline.selected
-            attempts = tasks[chosen].attempts if chosen in tasks else []
-            shown: list[Attempt | None] = [(chosen, attempts[-1].n)] if attempts else [*running[:1]]
+            wanted = output_of(self.model.state, self.model.outline.selected)
+            shown: list[Attempt | None] = [wanted] if wanted else [*running[:1]]
         else:
             height = max(PANE_HEIGHT, self.query_one("#logs").size.height)
             # Where nothing has been shown yet, what ended last is better than nothing.

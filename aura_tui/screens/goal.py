@@ -16,7 +16,7 @@ from aura_engine.errors import AuraError
 from aura_engine.report.words import count
 from aura_tui import decisions, revise
 from aura_tui.actions import bound
-from aura_tui.edit import Edit, Saw
+from aura_tui.edit import Draft, Edit, Saw
 from aura_tui.screens.place import Place
 from aura_tui.widgets.editor import Editor
 from aura_tui.widgets.prompt_line import PromptLine
@@ -26,11 +26,11 @@ from aura_tui.widgets.title import Title
 LOOK = 2.0
 """Seconds between two looks at the file."""
 REST = 0.4
-"""Seconds without a key before the blocks are checked."""
+"""Seconds without a key before the edit is kept and its blocks are checked."""
 
 
 class Goal(Place):
-    """Leaving keeps what is not saved: the next visit goes on with it."""
+    """Leaving keeps what is not saved: the next visit goes on with it, on another screen too."""
 
     CSS_PATH = "goal.tcss"
     HINTS = ("goal.save", "goal.find", "goal.next", "goal.problem", "goal.undo", "goal.redo")
@@ -44,6 +44,8 @@ class Goal(Place):
         super().__init__()
         self.edit = Edit()
         self._saved: tuple[str, float] | None = None
+        self._kept: Draft | None = None
+        """What is known to be on the disk of this edit."""
         self._problems: tuple[revise.Problem, ...] = ()
         self._needle = ""
         self._from = (0, 0)
@@ -61,6 +63,10 @@ class Goal(Place):
         self.editor.focus()
         self._look()
         self.set_interval(LOOK, self._look)
+
+    async def on_unmount(self) -> None:
+        """See Screen: this visit is over, maybe with all of the screen."""
+        await self._keep()
 
     @property
     def editor(self) -> Editor:
@@ -124,7 +130,7 @@ class Goal(Place):
                 self.edit.took(text, self.editor.take(text))
                 self._check()
                 if first:
-                    self._go_on(text)
+                    await self._go_on(text)
                     if early:  # typed before the file was here
                         self.editor.insert(early)
                 else:
@@ -136,14 +142,20 @@ class Goal(Place):
                 pass
         self._say()
 
-    def _go_on(self, disk: str) -> None:
+    async def _go_on(self, disk: str) -> None:
         """With what was edited before and not saved."""
-        draft = self.model.draft
+        kept = await self.aura.link.draft() if self.model.draft is None else None
+        self._kept = Draft(*kept) if kept else None
+        draft = self._kept or self.model.draft
         if draft is not None and draft.text != self.edit.clean:
             self.edit.base = draft.base
             self.edit.theirs = disk if disk != draft.base else None
-            self.editor.text = draft.text
-            self.aura.say("Your edit from before is here again; it is not saved yet.", "warning")
+            self._put(draft.text)
+            self.aura.say("Your edit from before is here again, not saved yet; undo takes it back.", "warning")
+
+    def _put(self, text: str) -> None:
+        """Another text in the editor, which can be undone."""
+        self.editor.replace(text, (0, 0), self.editor.document.end, maintain_selection_offset=False)
 
     @on(Editor.Changed)
     def _changed(self) -> None:
@@ -158,11 +170,23 @@ class Goal(Place):
 
     @work(exclusive=True, group="goal-check", exit_on_error=False)
     async def _check(self) -> None:
-        """Mark what is wrong with the blocks, once the keys rest."""
+        """Keep the edit and mark what is wrong with the blocks, once the keys rest."""
         await asyncio.sleep(REST)
+        await self._keep()
         self._problems = await asyncio.to_thread(revise.problems_of, self.editor.text)
         self.editor.mark({max(0, each.line - 1): each.what for each in reversed(self._problems)})
         self._say()
+
+    async def _keep(self) -> None:
+        """A hang-up takes the screen away unasked: what was typed outlives it."""
+        draft = self.edit.draft
+        if draft == self._kept:
+            return
+        try:
+            await self.aura.link.keep_draft((draft.base, draft.text) if draft else None)
+        except (OSError, UnicodeError) as error:
+            self.aura.say(f"Your edit is kept on this screen only: {error}.", "warning")
+        self._kept = draft
 
     def _say(self) -> None:
         """Bring the lines above and below the text up to date."""
@@ -232,6 +256,7 @@ class Goal(Place):
         self.edit.took(text, text)
         self.edit.text = self.editor.text  # a key may have been pressed meanwhile
         self.model.draft, self._saved = self.edit.draft, (text, time.time())
+        await self._keep()
         ended = state.status is not RunStatus.RUNNING
         self.aura.say("Saved: the next start of the run takes it." if ended else "Saved: the plan will follow.")
         self._say()
@@ -250,9 +275,10 @@ class Goal(Place):
         if chosen == "mine":
             await self._reviewed(theirs)
         elif chosen == "theirs":
-            self.editor.replace(theirs, (0, 0), self.editor.document.end, maintain_selection_offset=False)
+            self._put(theirs)
             self.edit.took(theirs, self.editor.text)
             self.model.draft = None
+            await self._keep()
             self._say()
 
     def find(self) -> None:

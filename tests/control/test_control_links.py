@@ -233,6 +233,20 @@ async def test_files_of_a_run(stage, host):
     assert not list(host.run.glob(".real*"))
 
 
+async def test_an_edit_that_is_not_saved_is_kept_with_the_run(stage, host):
+    link = RemoteLink(host.run, host.task_file)
+    assert await link.draft() is None
+    await link.keep_draft(("# Goal\n", "# Göal\r\n"))
+    assert await RemoteLink(host.run, host.task_file).draft() == ("# Goal\n", "# Göal\r\n")
+    kept = host.run / "draft.json"
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.write_text("[3]")
+    assert await link.draft() is None, "a broken one is none"
+    await link.keep_draft(None)
+    assert not kept.exists()
+    await link.keep_draft(None)
+
+
 def test_nobody_there_is_said_with_what_to_do(tmp_path):
     run = tmp_path / "task-1"
     run.mkdir()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import signal
 
 import psutil
 
+from aura_engine.control.link import GOAL, Live
 from aura_engine.core import commands
 from aura_engine.core.model import EndKind, Outcome, RunStatus, TaskStatus
 from aura_engine.demo.brains import Claim, task, write
+from aura_engine.hosting import Hosted
 
 GREET = {"sh": "echo hello > greeting.txt"}
 END = {"end": {}}
@@ -214,3 +218,23 @@ async def test_a_worker_that_vanished_with_its_shim_goes_on_in_its_session(stage
 def _processes(folder) -> list[psutil.Process]:
     found = json.loads((folder / "process.json").read_text())
     return [psutil.Process(found[name]["pid"]) for name in ("shim", "worker")]
+
+
+async def test_it_is_seen_which_of_the_goals_checks_is_run(stage, tmp_path):
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    plan = {
+        "tasks": [task("Greet", "grep -q hello greeting.txt")],
+        "checks": [
+            {"name": "first", "run": "test -e greeting.txt"},
+            {"name": "slow", "run": f"cat {gate}; test -e greeting.txt"},
+        ],
+    }
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(plan=plan, CLAUDE_BIN=str(program)) as play:
+        await play.until(is_started)
+        host = Hosted(play.engine)
+        await stage.eventually(lambda: host.telemetry().get(GOAL) == Live(step="slow, 2 of 2"))
+        await asyncio.to_thread(gate.write_text, "go")
+        assert await play.end() is RunStatus.ACHIEVED
+        assert GOAL not in host.telemetry()

@@ -138,6 +138,14 @@ async def test_the_drawer_on_a_narrow_screen(tmp_path: Path) -> None:
         assert board(app).panes == []
 
 
+async def test_a_group_shows_what_was_begun_last_below_it(tmp_path: Path) -> None:
+    path = lines(tmp_path / "out", "hello there")
+    async with shown(FakeLink(story(), {("A3.1", 1): path}), (80, 24)) as (app, pilot):
+        select(app, "A3")
+        await pilot.press("l")
+        await until(lambda: any("hello there" in line for line in screen(app)))
+
+
 async def test_ten_thousand_tasks() -> None:
     async with shown(FakeLink(many(10_000))) as (app, pilot):
         await pilot.press("end")

@@ -196,6 +196,40 @@ async def test_the_planners_change_is_shown_when_it_comes() -> None:
             assert words in text, words
 
 
+async def test_an_edit_outlives_the_screen_it_was_made_on_and_can_be_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aura_tui.screens.goal.REST", 60.0)  # a hang-up does not wait for the keys to rest
+    link = link_with("one\n")
+    async with shown(link) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press(*"my ")
+        await until(lambda: app.model.draft is not None and app.model.draft.text == "my one\n")
+        app.leave_soon()
+    assert link.kept == ("one\n", "my one\n")
+    monkeypatch.undo()
+    async with shown(link) as (app, pilot):
+        goal = await opened(app, pilot)
+        await until(lambda: goal.editor.text == "my one\n")
+        await pilot.pause()
+        assert goal.edit.edited
+        assert "here again" in told(app)
+        await pilot.press("ctrl+z")
+        await until(lambda: goal.editor.text == "one\n" and link.kept is None)
+
+
+async def test_a_saved_edit_is_kept_no_longer() -> None:
+    link = link_with("one\n")
+    async with shown(link) as (app, pilot):
+        await opened(app, pilot)
+        await pilot.press(*"my ")
+        await until(lambda: link.kept is not None)
+        await pilot.press("ctrl+s")
+        await until(lambda: isinstance(app.screen, ReviewScreen))
+        await pilot.press("y")
+        await until(lambda: link.disk == "my one\n" and link.kept is None)
+
+
 async def test_an_edit_from_outside_is_shown_where_nothing_was_typed() -> None:
     link = link_with()
     async with shown(link) as (app, pilot):

@@ -9,7 +9,7 @@ import time
 import pytest
 from tui_fakes import STARTED, Run, group, leaf, many, story
 
-from aura_engine.control.link import Live
+from aura_engine.control.link import GOAL, Live
 from aura_engine.core import events as ev
 from aura_engine.core.model import Role, RunStatus, TaskStatus, Usage
 from aura_engine.core.plan import id_key
@@ -169,6 +169,8 @@ def test_pauses_say_since_when() -> None:
     run = small().add(ev.Requested(command="pause"))
     model = seen(run)
     assert note(model, "A1.1", run).startswith("paused by you ")
+    goal = {GOAL: Live(step="all tests, 1 of 3")}
+    assert model.figures(run.now, goal).work == "checking the goal: all tests, 1 of 3"
     assert model.figures(run.now, {}).state == "paused"
     run.add(ev.Requested(command="resume"))
     assert note(seen(run), "A1.1", run) == "ready"

@@ -169,6 +169,8 @@ class FakeLink:
         """Of the planner's calls."""
         self.disk = "goal"
         """The task file."""
+        self.kept: tuple[str, str] | None = None
+        """The edit of it that is not saved."""
         self._news = asyncio.Event()
 
     def tell(self, *_: object) -> None:
@@ -223,6 +225,12 @@ class FakeLink:
             return "it was changed by somebody else meanwhile"
         self.disk = text
         return ""
+
+    async def draft(self) -> tuple[str, str] | None:
+        return self.kept
+
+    async def keep_draft(self, draft: tuple[str, str] | None) -> None:
+        self.kept = draft
 
 
 GPU = Gpu(name="NVIDIA H200", percent=88.0, used=31 << 30, total=141 << 30, celsius=54.0)
