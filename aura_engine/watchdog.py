@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from aura_engine import garbage
 from aura_engine.clock import steady
 from aura_engine.paths import atomic_write
 
@@ -70,6 +71,7 @@ class Watchdog:
         stalled = False
         seen = time.monotonic()
         while not self._ended.wait(self._beat):
+            garbage.begin()
             now = time.monotonic()
             # Where this thread did not run either, the process was stopped: nothing blocks the loop.
             slept, seen = now - seen > self._stall, now

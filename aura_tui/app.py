@@ -15,12 +15,13 @@ from textual.binding import BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
+from aura_engine import garbage
 from aura_engine.control.link import Link
 from aura_engine.core.text import one_line
 from aura_engine.errors import AuraError
 from aura_tui import theming
 from aura_tui.actions import action_of, available, bindings, bound
-from aura_tui.base import BaseApp, Options
+from aura_tui.base import START_UP, BaseApp, Options
 from aura_tui.bridge import Bridge
 from aura_tui.places import PLACES
 from aura_tui.screens.place import Place
@@ -74,6 +75,7 @@ class AuraApp(BaseApp):
             self.say(f"Unknown actions in the keymap: {', '.join(unknown)}.", "warning")
         self.set_keymap({id: key for id, key in self.keys.items() if id in ids})
         self.push_screen(make_place("dashboard"))
+        self.set_timer(START_UP, garbage.begin)
         self._ticker = self.set_interval(1.0, self._tick)
         self.set_interval(THEME_LOOK, self._look_at_themes)
         self._pump()

@@ -15,6 +15,8 @@ from aura_engine.core.text import one_line
 from aura_tui.tones import Palette
 from aura_tui.viewmodel import ViewModel
 
+START_UP = 1.0
+"""Seconds after which the first picture is there."""
 Severity = Literal["information", "warning", "error"]
 
 

@@ -9,15 +9,17 @@ import traceback
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from aura_engine.control.link import Link
 from aura_engine.core.model import RunStatus
 from aura_engine.core.text import one_line
 from aura_engine.errors import AuraError
-from aura_engine.setup.draft import Place
 from aura_tui.app import AuraApp, ascii_terminal
 from aura_tui.base import Options
+
+if TYPE_CHECKING:
+    from aura_engine.setup.draft import Place
 
 
 class Screen:

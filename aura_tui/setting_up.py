@@ -8,10 +8,12 @@ from pathlib import Path
 
 from textual.app import App
 
+from aura_engine import garbage
 from aura_engine.setup.draft import Draft, Place
 from aura_engine.setup.machine import Machine
 from aura_engine.setup.walk import Walk
 from aura_tui import theming
+from aura_tui.base import START_UP
 from aura_tui.screens.setup import Setup
 
 
@@ -35,6 +37,7 @@ class SetupApp(App[list[str]]):
     def on_mount(self) -> None:
         """See App."""
         self.push_screen(Setup(self._walk, ascii_only=self._ascii), self.exit)
+        self.set_timer(START_UP, garbage.begin)
 
 
 async def here(file: Path | None) -> Walk:

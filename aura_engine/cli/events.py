@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from aura_engine import garbage
 from aura_engine.cli.options import add_data_options, command, run_folder
 
 Row = tuple[int, float, str, dict[str, Any]]
@@ -59,6 +60,7 @@ def _follow(folder: Path, since: int, show: Any) -> None:
     from aura_engine.control.client import Connection, Lost, NoEngine
     from aura_engine.errors import AuraError
 
+    garbage.begin()
     try:
         with Connection(folder, control=False, since=since) as connection:
             for row in connection.events():

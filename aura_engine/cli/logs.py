@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from aura_engine import garbage
 from aura_engine.cli.options import add_data_options, command, run_folder, task_and_number, the_task, told
 from aura_engine.errors import UsageError
 
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not output.is_file() and not arguments.follow:
         raise UsageError(f"{task}#{number} has written nothing yet.", cure="aura logs -f waits for it.")
     over = (records / "exit.json").exists if arguments.follow and attempt.live else lambda: True
+    garbage.begin()
     if arguments.raw:
         _pass_on(_chunks(output, over))
         return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import errno
-import gc
 import importlib
 import os
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn, cast
+
+from aura_engine import garbage
 
 COMMANDS = {
     "start": "run a goal (`aura TASK.md` is the same)",
@@ -148,18 +149,9 @@ def _refuse_mistyped(name: str) -> None:
     raise UsageError(f"“{name}” is neither a command nor a file.", cure=f"{meant}aura --help lists the commands.")
 
 
-YOUNG = 50_000
-"""Objects that are made before Python looks for cycles among them; its own default is 700."""
-
-
-def look_for_garbage_seldom() -> None:
-    """Starting up makes hundreds of thousands of objects that stay: looking through them is a fifth of its time."""
-    gc.set_threshold(YOUNG)
-
-
 def entry() -> NoReturn:
     """The console script: errors are one line for a person, never a traceback."""
-    look_for_garbage_seldom()
+    garbage.put_off()
     for stream in (sys.stdout, sys.stderr):
         # Names of files and titles hold any letter; a terminal that has none for it shows an escape, not a traceback.
         if isinstance(stream, TextIOWrapper):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from aura_engine import garbage
 from aura_engine.cli.view import View
 from aura_engine.control.link import Link, Told
 from aura_engine.core.events import RunEnded
@@ -35,6 +36,7 @@ class PlainView:
 
         Until the run ends, nobody reads any more, or it is told to leave. OSError when the engine goes away.
         """
+        garbage.begin()
         self._skip = skip
         self._recalled = deque(maxlen=recall)
         asyncio.run(self._show(link))

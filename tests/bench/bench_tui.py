@@ -55,9 +55,9 @@ def child(folder: Path, running: int) -> None:
     sys.path[:0] = [str(HERE.parent / "tui"), str(HERE.parent.parent)]
     from tui_fakes import FakeLink, many, story
 
-    from aura_engine.cli.main import look_for_garbage_seldom
+    from aura_engine import garbage
 
-    look_for_garbage_seldom()  # as the command does
+    garbage.put_off()  # as the command does
     from aura_tui.app import AuraApp
     from aura_tui.base import Options
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import time
 from pathlib import Path
@@ -166,3 +167,14 @@ async def test_long_work_tells_how_far_it_is_and_how_long_it_takes() -> None:
     async with shown(FakeLink(run), (180, 40)) as (app, _):
         assert "checking A1 0/1 1m" in screen(app)[0]
         assert re.search(r"delivering \d\d?[sm]", screen(app)[0])
+
+
+async def test_garbage_is_looked_for_once_the_first_picture_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aura_tui.app.START_UP", 0.01)
+    gc.disable()
+    try:
+        async with shown(FakeLink(story())):
+            await until(gc.isenabled)
+    finally:
+        gc.enable()
+        gc.unfreeze()
