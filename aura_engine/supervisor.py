@@ -21,6 +21,7 @@ from aura_engine.core.events import (
     WorkspaceKept,
 )
 from aura_engine.core.model import Ending, EndKind, ExitRecord, Outcome, Role, Signal, SignalKind, TaskStatus, Usage
+from aura_engine.core.redaction import Redactor
 from aura_engine.core.schedule import Parked, Start
 from aura_engine.core.state import Attempt, Task
 from aura_engine.core.text import clean, one_line
@@ -49,6 +50,8 @@ log = logging.getLogger(__name__)
 SPARES = 8
 """Shims kept waiting at most; no more than workers run at once."""
 SPARE_DELAY = 0.2
+START_FIRST = 0.5
+"""Seconds that the work of a worker that has ended waits, at most, for others to be started in its place."""
 SWEEP_LIMIT = 30.0
 """Seconds that a folder waits for the last processes of its worker."""
 
@@ -83,6 +86,11 @@ class Supervisor:
         self._taken_over: dict[Role, Parked] = {}
         """What each role was parked for when its second worker was last said to take over."""
         self._closed = False
+        self._launching: set[tuple[str, int]] = set()
+        """Attempts whose folder is there and whose worker is not yet."""
+        self._calm = asyncio.Event()
+        """Nothing is being launched."""
+        self._calm.set()
         self._spares_due: asyncio.TimerHandle | None = None
         self._sweeps: dict[tuple[str, int], asyncio.Task[ExitRecord]] = {}
         """By task and place: what is left of workers that have ended is being swept."""
@@ -117,6 +125,8 @@ class Supervisor:
         if self._spares_due is not None:
             self._spares_due.cancel()
         self._spares_due = asyncio.get_running_loop().call_later(SPARE_DELAY, self.keep_spares)
+        if making is not None and making.done():
+            self._is_launching(intent)
         group.create_task(self._run(intent, committed, making), name=f"attempt {start.task}#{n}")
 
     def _resumable(self, task: Task, start: Start, hand: Hand) -> Attempt | None:
@@ -147,6 +157,7 @@ class Supervisor:
                 workspace = await self._as_it_was(intent)
             elif workspace is None:
                 workspace = await self._workspaces.make(intent.task, intent.n, intent.base)
+            self._is_launching(intent)
             await committed
             fault("attempt.intended")
             if self._recorder.state.tasks[intent.task].unwanted:
@@ -161,10 +172,31 @@ class Supervisor:
             text = error.line() if isinstance(error, AuraError) else str(error) or type(error).__name__
             self.ends.end(_ended(intent.task, intent.n, Outcome.INFRASTRUCTURE, f"could not start: {text}"))
             return
+        finally:
+            self._launching.discard((intent.task, intent.n))
+            if not self._launching and not self._calm.is_set():
+                self._calm.set()
+                self._wake()
         fault("worker.launched")
         await self._recorder.record(AttemptStarted(task=intent.task, n=intent.n, process=worker.record))
         fault("attempt.started")
         await self.watch(intent.task, intent.n, worker)
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is being launched: the moment for what can wait."""
+        return self._calm.is_set()
+
+    def _is_launching(self, intent: AttemptStarting) -> None:
+        self._launching.add((intent.task, intent.n))
+        self._calm.clear()
+
+    async def _starts_first(self) -> None:
+        """Let the next worker take the free place before what the last one left is looked at."""
+        await asyncio.sleep(0)  # the engine's turn to fill it
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_FIRST):
+                await self._calm.wait()
 
     async def _as_it_was(self, intent: AttemptStarting) -> Workspace:
         """The folder of an attempt that goes on, without what has been held out since."""
@@ -306,16 +338,13 @@ class Supervisor:
         self._later(self._clear(self._paths.attempt(task_id, n), committed))
         self._wake()
         fault("attempt.collecting")
+        await self._starts_first()
         await self.collect(task_id, n)
 
     async def _scrub(self, folder: Path) -> None:
         """Take the secrets out of what the kernel wrote for a worker that has ended."""
-        for name in ("output.jsonl", "error.log", "input.jsonl"):
-            try:
-                if await asyncio.to_thread(scrub, folder / name, self._recorder.redactor):
-                    log.warning("%s held a secret, which was taken out", folder / name)
-            except OSError as error:
-                log.warning("secrets in %s: %s", folder / name, error)
+        for name in await asyncio.to_thread(_scrubbed, folder, self._recorder.redactor):
+            log.warning("%s held a secret, which was taken out", folder / name)
 
     async def _clear(self, folder: Path, committed: asyncio.Future[int]) -> None:
         """Nothing outside the journal is needed any more to tell how the worker ended."""
@@ -456,6 +485,18 @@ class Supervisor:
             await asyncio.wait(self._background, timeout=5.0)
         for sweep in self._sweeps.values():
             sweep.cancel()
+
+
+def _scrubbed(folder: Path, redactor: Redactor) -> list[str]:
+    """The files of an attempt that held a secret, which is taken out of them; blocks."""
+    found: list[str] = []
+    for name in ("output.jsonl", "error.log", "input.jsonl"):
+        try:
+            if scrub(folder / name, redactor):
+                found.append(name)
+        except OSError as error:
+            log.warning("secrets in %s: %s", folder / name, error)
+    return found
 
 
 def _counted_before(task: Task, attempt: Attempt) -> Usage:

@@ -76,3 +76,15 @@ async def test_shared_data_that_the_person_changed_means_another_folder(store, t
     (tmp_path / "project/data").write_bytes(b"2")
     used = await checkouts.get(tree, tmp_path / "two")
     assert (used.checkout.folder / "data").read_bytes() == b"2"
+
+
+@pytest.mark.parametrize(("newest", "wanted"), [(False, "one"), (True, "two")])
+async def test_the_one_that_waits_longest_serves_next_or_the_newest(store, tmp_path, newest, wanted):
+    trees = [await store.edit(EMPTY_TREE, {"a": text}) for text in (b"1", b"2", b"3")]
+    checkouts = Checkouts(store, preparation(store, tmp_path, [None]), kept=2, newest=newest)
+    taken = [await checkouts.get(tree, tmp_path / name) for tree, name in zip(trees, ("one", "two"), strict=False)]
+    inode = (tmp_path / wanted).stat().st_ino
+    for each in taken:
+        await checkouts.give_back(each)
+    await checkouts.get(trees[2], tmp_path / "three")
+    assert (tmp_path / "three").stat().st_ino == inode

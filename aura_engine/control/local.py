@@ -7,9 +7,10 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
+from aura_engine.clock import steady
 from aura_engine.control.files import RunFiles
 from aura_engine.control.host import Heard, Host
 from aura_engine.control.link import Batch, Live, Machine, Told
@@ -24,6 +25,8 @@ KEPT = 4_000
 EVERY = 0.05
 """Seconds between two batches of live events."""
 SAMPLE_EVERY = 0.2
+WANTED = 5.0
+"""Seconds that live figures are kept fresh after the screen last looked at them."""
 AT_ONCE = 2_000
 """Events of a batch of history."""
 GONE = "the engine has ended"
@@ -70,6 +73,10 @@ class LocalLink(RunFiles):
         self._readers: set[_Reader] = set()
         self._live: Mapping[str, Live] = {}
         self._machine: Machine | None = None
+        self._looked = -WANTED
+        """When the screen last looked at live figures: as long as none does, none are made."""
+        self._asleep = False
+        self._awake = asyncio.Event()
         host.subscribe(self._heard)
         self._sampling = self._loop.create_task(self._sample(), name="telemetry")
 
@@ -93,6 +100,10 @@ class LocalLink(RunFiles):
 
     async def _sample(self) -> None:
         while True:
+            if steady() - self._looked > WANTED:
+                self._asleep = True
+                await self._awake.wait()
+                self._awake.clear()
             if self._readers:
                 self._live, self._machine = self._host.telemetry(), self._host.machine()
             await asyncio.sleep(SAMPLE_EVERY)
@@ -148,11 +159,20 @@ class LocalLink(RunFiles):
 
     def telemetry(self) -> Mapping[str, Live]:
         """See Link."""
+        self._look()
         return self._live
 
     def machine(self) -> Machine | None:
         """See Link."""
+        self._look()
         return self._machine
+
+    def _look(self) -> None:
+        self._looked = steady()
+        if self._asleep:
+            self._asleep = False
+            with suppress(RuntimeError):  # its loop is closed
+                self._loop.call_soon_threadsafe(self._awake.set)
 
     async def command(self, command: Command) -> str:
         """See Link. It is on the disk when this returns ""."""

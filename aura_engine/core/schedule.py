@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 from typing import NamedTuple, TypeGuard
 
@@ -118,5 +119,4 @@ def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: f
 
 def soon(state: RunState, limit: int) -> list[str]:
     """The ready tasks that start next, whatever keeps them from starting now: their workspaces can be made."""
-    ordered = sorted(state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item)))
-    return ordered[:limit]
+    return heapq.nsmallest(limit, state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item)))

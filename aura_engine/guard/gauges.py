@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Collection, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import psutil
 
 from aura_engine.core.model import ContainerUse, Frozen
-from aura_engine.guard.processes import Process, cpu_seconds
+from aura_engine.guard.processes import LINUX, Process, cpu_seconds
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +147,8 @@ class Gpus:
 
     def _read(self) -> tuple[GpuGauge, ...]:
         if self._nvml is None:
+            if "pynvml" not in sys.modules and not _has_driver():
+                raise LookupError("no device of NVIDIA's")  # before the import, which takes 10 ms
             nvml: Any = importlib.import_module("pynvml")
             nvml.nvmlInit()
             self._nvml = nvml
@@ -166,3 +169,8 @@ class Gpus:
             pids=tuple(int(each.pid) for each in running),
             held=tuple(int(each.usedGpuMemory or 0) for each in running),
         )
+
+
+def _has_driver() -> bool:
+    """Whether there can be a GPU that NVML knows: its driver's devices, or the one that Windows shows to Linux."""
+    return not LINUX or Path("/dev/dxg").exists() or any(Path("/dev").glob("nvidia*"))

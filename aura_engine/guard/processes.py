@@ -56,6 +56,13 @@ class Tree:
     container: Callable[[], ContainerUse | None] = lambda: None
     """What the kernel counts for its container, if it has one."""
 
+    def usage(self) -> tuple[Process, ...]:
+        """As `look`, without `io` and without telling what is the program's own: half the price."""
+        if not LINUX:
+            return self.look()
+        read = (self._told(pid, stat_fields(pid)) for pid in self.pids())
+        return tuple(process for process in read if process is not None)
+
     def look(self) -> tuple[Process, ...]:
         """Every process of the worker that could be read, parents first. About 0.1 ms each."""
         pids = self.pids()
@@ -78,14 +85,20 @@ class Tree:
         own = is_shim or pid == self.main.pid
         if not own and start - self.main.start_time <= STARTING * TICK:
             own = _stdout(pid) == output
+        return self._told(pid, fields, io=_io_bytes(pid), own=own)
+
+    @staticmethod
+    def _told(pid: int, fields: list[bytes], *, io: int | None = None, own: bool = False) -> Process | None:
+        if not fields:
+            return None
         return Process(
             pid=pid,
-            start=start,
+            start=float(fields[19]),
             state=fields[0].decode("ascii", "replace"),
             cpu=(int(fields[11]) + int(fields[12])) / TICK,
             reaped=(int(fields[13]) + int(fields[14])) / TICK,
             rss=int(fields[21]) * PAGE,
-            io=_io_bytes(pid),
+            io=io,
             own=own,
         )
 

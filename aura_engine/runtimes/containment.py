@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from aura_engine.clock import steady
 from aura_engine.runtimes.installations import Installations
 
 AUTO, BUBBLEWRAP, LANDLOCK, NONE = "auto", "bubblewrap", "landlock", "none"
 PROBE_LIMIT = 15.0
+FRESH = 2.0
+MAX_LATELY = 64
 STARTERS = frozenset(
     {"python", "pypy", "node", "nodejs", "bun", "deno", "npx", "uv", "uvx", "ruby", "perl", "java", "php"}
     | {"sh", "bash", "dash", "zsh", "env", "timeout", "nice", "ionice", "stdbuf", "setsid", "xvfb-run"}
@@ -49,16 +52,34 @@ class Ground:
     homes: tuple[Path, ...] = ()
     private: tuple[Path, ...] = ()
     path: str = os.defpath
+    _lately: dict[tuple[Path, ...], tuple[float, Installations]] = field(
+        default_factory=dict[tuple[Path, ...], tuple[float, Installations]], init=False, repr=False, compare=False
+    )
+    """What was found lately, and when."""
 
     def of(self, argv: Sequence[str], view: View) -> Installations:
-        """The installations shown to one program: all that were found at the start, and its own as it is now."""
-        found = Installations(self.homes, self.private, self.path)
-        found.shown, found.links = set(self.shown), dict(self.links)
-        for program in programs_in(argv):
-            found.program(program)
-        for path in view.read:
-            found.show(found.follow(path))
-        return found
+        """The installations shown to one program: all that were found at the start, and its own as it is now.
+
+        What was found less than FRESH seconds ago is not looked up again: it takes a hundred questions to the kernel.
+        """
+        programs = programs_in(argv)
+        above = dict.fromkeys(path.parent for path in view.write)
+        key = (*programs, Path(), *view.read, Path(), *above)
+        now = steady()
+        since, found = self._lately.get(key, (now - FRESH, None))
+        if found is None or now - since >= FRESH:
+            found = Installations(self.homes, self.private, self.path)
+            found.shown, found.links = set(self.shown), dict(self.links)
+            for program in programs:
+                found.program(program)
+            for path in view.read:
+                found.show(found.follow(path))
+            for path in above:
+                found.remember(path)
+            if len(self._lately) >= MAX_LATELY:
+                self._lately.clear()
+            self._lately[key] = (now, found)
+        return found.copy()
 
 
 class Containment:

@@ -49,8 +49,20 @@ class Installations:
         self._hidden = (*self._homes, *hidden)
         self._path = path
         self._seen: set[Path] = set()
+        self._real: dict[Path, Path] = {}
+        """Folders that only Aura can change → where they really are."""
         self.shown: set[Path] = set()
         self.links: dict[Path, str] = {}
+
+    def copy(self) -> Installations:
+        """One to add to."""
+        twin = Installations(self._homes, self._hidden, self._path)
+        twin.shown, twin.links, twin._real = set(self.shown), dict(self.links), self._real
+        return twin
+
+    def remember(self, folder: Path) -> None:
+        """Follow the way to a folder of Aura's own once for all that lies directly in it."""
+        self._real[folder] = self.follow(folder)
 
     def survey(self, environ: Mapping[str, str]) -> None:
         """Every folder of PATH with what its programs need, and the certificates and name servers in force."""
@@ -98,7 +110,8 @@ class Installations:
 
     def follow(self, path: Path) -> Path:
         """The real path behind `path`; the links on the way are kept, each under its real folder."""
-        here, rest = Path("/"), list(path.parts[1:])
+        known = self._real.get(path.parent)
+        here, rest = (Path("/"), list(path.parts[1:])) if known is None else (known, [path.name])
         hops = 0
         while rest:
             part = rest.pop(0)

@@ -8,7 +8,7 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,8 @@ _MARK = "AURA_CHECK"
 _SWEEPS = 50
 _SWEEP_PAUSE = 0.02
 _PIPE_GRACE = 5.0
+_FEW = 256
+"""Process ids that are tried one by one; where there are more, the system is asked for those that are in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
         timed_out = not exited.done.done() and not output.overflowed
     finally:
         alive = not exited.done.done()
-        if alive or _may_have_left(process.pid):
+        if alive or not _is_alone(token, process.pid):
             await asyncio.shield(asyncio.to_thread(_stop, token, process.pid, alive=alive))
         await asyncio.wait({exited.done, pump.ended}, timeout=_PIPE_GRACE, return_when=asyncio.ALL_COMPLETED)
         pump.close()
@@ -204,17 +206,29 @@ class _Exit:
         self.done.cancel()
 
 
-def _may_have_left(leader: int) -> bool:
-    """False when no process was started since the command's own: then it cannot have left one. Linux alone knows."""
-    return _newest_pid() != leader
+def _is_alone(token: str, leader: int) -> bool:
+    """Whether few processes of the machine are newer than the command, and none of them comes from it: a quick look."""
+    return 0 <= _newest_pid() - leader <= _FEW and not _left(token, leader)
 
 
 def _newest_pid() -> int:
     """The id of the process that was started last; 0 where the system does not say."""
     try:
-        return int(Path("/proc/loadavg").read_text().rsplit(None, 1)[-1])
+        return int(_slurp("/proc/loadavg").rsplit(None, 1)[-1])
     except (OSError, ValueError):
         return 0
+
+
+def _slurp(path: str) -> bytes:
+    """A file of the system's own, whole: `open` would ask five more questions of the kernel."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        parts: list[bytes] = []
+        while part := os.read(fd, _CHUNK):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def _stop(token: str, leader: int, *, alive: bool) -> None:
@@ -258,13 +272,17 @@ def _left(token: str, leader: int) -> list[psutil.Process]:
     return found
 
 
-def _candidates(leader: int) -> list[int]:
+def _candidates(leader: int) -> Iterable[int]:
     """Processes that can come from the command: those with later ids, all of them once the ids have begun anew."""
+    newest = _newest_pid()
+    if leader <= newest <= leader + _FEW:
+        return range(leader + 1, newest + 1)
     pids = psutil.pids()
-    return [pid for pid in pids if pid > leader] if _newest_pid() >= leader else pids
+    newest = _newest_pid()  # asked again: what has come meanwhile is among them
+    return [pid for pid in pids if leader < pid <= newest] if newest >= leader else pids
 
 
 def _marked(pid: int, token: str) -> bool:
     if psutil.LINUX:  # five times cheaper than psutil's parsed copy, and this looks at every process of the machine
-        return f"{_MARK}={token}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        return f"{_MARK}={token}".encode() in _slurp(f"/proc/{pid}/environ")
     return psutil.Process(pid).environ().get(_MARK) == token

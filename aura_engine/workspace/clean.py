@@ -10,34 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from aura_engine.errors import GitError
 from aura_engine.workspace import trees
 from aura_engine.workspace.checkout import checkout, remove_tree
-from aura_engine.workspace.files import MAX_SEEN
 from aura_engine.workspace.large import copy
+from aura_engine.workspace.marks import Looker, Mark, Unmendable, file_mark, mark_of, wait_for_the_clock
 from aura_engine.workspace.names import folders_of, parents, within
 from aura_engine.workspace.objects import EXECUTABLE, LINK, TREE, Entry
 from aura_engine.workspace.store import GitStore
 
 MAX_REPAIRS = 500
 """Files that are written or removed one by one; where there is more to do, git fills a new folder sooner."""
-
-_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
-"""The clock that stamps files."""
-_TICKS = 50
-"""Milliseconds to wait for its next step; it takes 1 to 10."""
-
-Mark = tuple[int, int, int, int, int, int, int, object]
-"""Time of change, time of its content, mode, inode, size, user, group; a folder, whose times move with every file in
-it, has zeros for them and its extended attributes at the end."""
-
-
-class _Unmendable(Exception):
-    """The folder has to be made anew."""
 
 
 class CleanCheckout:
@@ -48,9 +34,10 @@ class CleanCheckout:
         self.tree = ""
         self.marks: dict[str, Mark] = {}
         """By path; the folder itself is the empty one."""
+        self.size = 0
+        """Bytes of the files that belong in it."""
         self._store = store
-        self._skip = skip
-        """What others see to."""
+        self._looker = Looker(skip)
         self.entries: Mapping[str, Entry] = {}
         self._given: set[str] = set()
         """What does not come from the tree."""
@@ -63,7 +50,7 @@ class CleanCheckout:
 
     async def settle(self) -> None:
         """All that is in the folder now is as it should be: to be called once, after `fill`."""
-        with contextlib.suppress(_Unmendable):
+        with contextlib.suppress(Unmendable):
             await self._store.run(self._settle)
             self._settled = True
 
@@ -73,26 +60,22 @@ class CleanCheckout:
         False when that cannot be done, or not sooner than making it anew: then it is where it was and of no more use.
         """
         settled, self._settled = self._settled, False
-        with contextlib.suppress(_Unmendable, OSError, GitError):
+        with contextlib.suppress(Unmendable, OSError, GitError):
             if settled:
                 await self._store.run(self._become, tree, folder)
                 self._settled = True
         return self._settled
-
-    @property
-    def size(self) -> int:
-        """Bytes of the files that belong in it."""
-        return sum(mark[4] for mark in self.marks.values())
 
     def is_as_given(self, path: str, info: os.stat_result, entry: Entry) -> bool:
         """Whether a file that now looks like `info` is untouched and holds what `entry` says."""
         return self._settled and self.marks.get(path) == file_mark(info) and self.entries.get(path) == entry
 
     def _settle(self) -> None:
-        self.marks = look(self.folder, self._skip)
+        self.marks = self._looker.look(self.folder)
+        self.size = _size(self.marks)
         self.entries = self._store.flat(self.tree)
         self._given = self.marks.keys() - self.entries.keys() - folders_of(self.entries) - {""}
-        _wait_for_the_clock(self.marks.values())
+        wait_for_the_clock(self.marks.values())
 
     def _become(self, tree: str, folder: Path) -> None:
         self._mend(tree)
@@ -105,7 +88,7 @@ class CleanCheckout:
         self.folder = folder
 
     def _mend(self, tree: str) -> None:
-        now = look(self.folder, self._skip)
+        now = self._looker.look(self.folder)
         odd = {path for path, mark in now.items() if self.marks.get(path) != mark}
         if tree == self.tree and not odd and len(now) == len(self.marks):
             return
@@ -114,9 +97,9 @@ class CleanCheckout:
         changes = list(trees.diff(self._store.objects, self.tree, tree))
         spoilt = {path for path in odd if not within(path.rpartition("/")[0], odd)}
         if len(lost) + len(changes) + len(spoilt) > MAX_REPAIRS or "" in lost:
-            raise _Unmendable
+            raise Unmendable
         if not self._given.isdisjoint(lost) or any(within(change.path, self._given) for change in changes):
-            raise _Unmendable
+            raise Unmendable
         for path in spoilt:
             _remove(self.folder / path, now[path])
         for path in lost:
@@ -128,7 +111,8 @@ class CleanCheckout:
         wanted |= {change.path: change.new for change in changes}
         marks = [self._write(path, entry) for path, entry in wanted.items() if entry and entry.mode != TREE]
         self.tree = tree
-        _wait_for_the_clock(marks)
+        self.size = _size(self.marks)
+        wait_for_the_clock(marks)
 
     def _drop(self, path: str) -> None:
         """Remove a file of ours, and the folders that are empty without it."""
@@ -146,7 +130,7 @@ class CleanCheckout:
         for folder in reversed([*parents(path)]):
             if folder not in self.marks:
                 (self.folder / folder).mkdir()
-                self.marks[folder] = _mark(self.folder / folder)
+                self.marks[folder] = mark_of(self.folder / folder)
         if entry.mode == LINK:
             place.symlink_to(os.fsdecode(self._store.objects.read(entry.oid)))
         else:
@@ -158,53 +142,12 @@ class CleanCheckout:
                 fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
                 with os.fdopen(fd, "wb", buffering=0) as sink:
                     sink.write(data)
-        mark = self.marks[path] = _mark(place)
+        mark = self.marks[path] = mark_of(place)
         return mark
 
 
-def look(root: Path, skip: Collection[str] = ()) -> dict[str, Mark]:
-    """The marks of a folder and all below it. A folder that cannot be read shows as empty: its mode tells."""
-    marks: dict[str, Mark] = {"": _mark(root)}
-    top = str(root)
-    stack = [""]
-    while stack:
-        folder = stack.pop()
-        try:
-            names = os.scandir(f"{top}/{folder}")
-        except PermissionError:
-            continue
-        with names as entries:
-            for entry in entries:
-                path = folder + entry.name
-                info = entry.stat(follow_symlinks=False)
-                if path in skip:
-                    continue
-                if stat.S_ISDIR(info.st_mode):
-                    marks[path] = _folder_mark(info, entry.path)
-                    stack.append(path + "/")
-                else:
-                    marks[path] = file_mark(info)
-        if len(marks) > MAX_SEEN:
-            raise _Unmendable
-    return marks
-
-
-def _mark(place: Path) -> Mark:
-    info = place.lstat()
-    return _folder_mark(info, str(place)) if stat.S_ISDIR(info.st_mode) else file_mark(info)
-
-
-def file_mark(i: os.stat_result) -> Mark:
-    """What is remembered of a file or link."""
-    return (i.st_ctime_ns, i.st_mtime_ns, i.st_mode, i.st_ino, i.st_size, i.st_uid, i.st_gid, None)
-
-
-def _folder_mark(info: os.stat_result, place: str) -> Mark:
-    attributes: list[tuple[str, bytes]] | None = None
-    if hasattr(os, "listxattr") and (names := os.listxattr(place, follow_symlinks=False)):
-        # A default access list would reach the files that are made in it.
-        attributes = [(name, os.getxattr(place, name, follow_symlinks=False)) for name in names]
-    return (0, 0, info.st_mode, info.st_ino, 0, info.st_uid, info.st_gid, attributes)
+def _size(marks: Mapping[str, Mark]) -> int:
+    return sum(mark[4] for mark in marks.values())
 
 
 def _remove(place: Path, mark: Mark) -> None:
@@ -212,13 +155,3 @@ def _remove(place: Path, mark: Mark) -> None:
         remove_tree(place)
     else:
         place.unlink()
-
-
-def _wait_for_the_clock(marks: Iterable[Mark]) -> None:
-    """Until a change would get a later time than any of these have: the clock that stamps files goes in steps."""
-    newest = max((mark[0] for mark in marks), default=0)
-    for _ in range(_TICKS):
-        if newest < time.clock_gettime_ns(_CLOCK):
-            return
-        time.sleep(0.001)
-    raise _Unmendable  # the file system has a clock of its own

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 import struct
+import sys
 import threading
 import zlib
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from typing import NamedTuple
 from aura_engine.errors import GitError
 from aura_engine.faults import fault
 from aura_engine.workspace.git import CatFile, call
+from aura_engine.workspace.lately import Lately
 
 FILE, EXECUTABLE, LINK, TREE, GITLINK = "100644", "100755", "120000", "40000", "160000"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -69,13 +71,14 @@ def make_tree(new: New, entries: Mapping[str, Entry]) -> str:
 
 
 def parse_tree(data: bytes) -> dict[str, Entry]:
-    """The names in a tree object."""
+    """The names in a tree object. Versions of a tree have nearly all in common: what is cached of them shares it."""
     entries: dict[str, Entry] = {}
-    at = 0
+    share, at = sys.intern, 0
     while at < len(data):
         space = data.index(b" ", at)
         end = data.index(b"\0", space)
-        entries[os.fsdecode(data[space + 1 : end])] = Entry(data[at:space].decode(), data[end + 1 : end + 21].hex())
+        name, mode, oid = os.fsdecode(data[space + 1 : end]), data[at:space].decode(), data[end + 1 : end + 21].hex()
+        entries[share(name)] = Entry(share(mode), share(oid))
         at = end + 21
     return entries
 
@@ -168,6 +171,7 @@ class Objects:
         self._cat = CatFile(git_dir)
         self._trees: OrderedDict[str, dict[str, Entry]] = OrderedDict()
         self._names = 0
+        self._lately = Lately()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._recent: New = {}
@@ -180,7 +184,11 @@ class Objects:
 
     def read(self, oid: str) -> bytes:
         """The bytes of an object. GitError when it is missing."""
-        return self._read(oid)[1]
+        data = self._lately.get(oid)
+        if data is None:
+            data = self._read(oid)[1]
+            self._lately.put(oid, data)
+        return data
 
     def tree(self, oid: str) -> Mapping[str, Entry]:
         """The names directly in a tree. GitError when it is missing or no tree."""

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aura_engine.workspace.checkout import large_files, remove_tree, without
-from aura_engine.workspace.clean import CleanCheckout, Mark, look
+from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
+from aura_engine.workspace.marks import Looker, Mark
 from aura_engine.workspace.objects import EMPTY_TREE, TREE, Entry, New, Objects, make, make_tree, pack_with_index
 from aura_engine.workspace.store import ATTRIBUTES, GitStore, commit_text
 
@@ -96,6 +97,7 @@ class ThrowawayGit:
     def __init__(self, store: GitStore, packs: LinePacks) -> None:
         self._store = store
         self._packs = packs
+        self._looker = Looker()
         self._marks: dict[str, Mark] = {}
         self._basis: tuple[Path, bytes] | None = None
         """Pack of the line and ignore rules that are in place."""
@@ -119,7 +121,7 @@ class ThrowawayGit:
         with self._packs.lock:
             pack, lacking = self._packs.nearest(without(store, line, large_files(store, line)), hidden, tree)
             basis = (pack.folder, b"".join(lines))
-            if basis == self._basis and _looks(git) == self._marks:
+            if basis == self._basis and self._looks(git) == self._marks:
                 for part in (*self._extra, git / "index"):
                     part.unlink(missing_ok=True)
             else:
@@ -134,7 +136,16 @@ class ThrowawayGit:
         for part, content in zip(self._extra, (data, index), strict=True):
             part.write_bytes(content)
         (git / "index").write_bytes(self._index(checkout, large))
-        self._basis, self._marks = basis, _looks(git)
+        self._basis, self._marks = basis, self._looks(git)
+
+    def _looks(self, git: Path) -> dict[str, Mark]:
+        """The marks of all but the index, which any question to git may write anew."""
+        if git.is_symlink() or not git.is_dir():
+            return {}
+        marks = self._looker.look(git)
+        if "index" in marks and stat.S_ISREG(marks["index"][2]):
+            del marks["index"]
+        return marks
 
     def _index(self, checkout: CleanCheckout, large: Mapping[str, Entry]) -> bytes:
         """Git's index of the checkout (version 2) with the stat of each file, so that git need not read them."""
@@ -148,16 +159,6 @@ class ThrowawayGit:
         parts = sorted((part for _, _, part in self._parts.values()), key=lambda part: part[_INDEX_ENTRY.size :])
         data = struct.pack(">4sII", b"DIRC", 2, len(parts)) + b"".join(parts)
         return data + hashlib.sha1(data, usedforsecurity=False).digest()
-
-
-def _looks(git: Path) -> dict[str, Mark]:
-    """The marks of all but the index, which any question to git may write anew."""
-    if git.is_symlink() or not git.is_dir():
-        return {}
-    marks = look(git)
-    if "index" in marks and stat.S_ISREG(marks["index"][2]):
-        del marks["index"]
-    return marks
 
 
 def _lacking(objects: Objects, old: str, new: str, found: New, limit: int = sys.maxsize) -> bool:

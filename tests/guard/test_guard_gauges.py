@@ -16,11 +16,11 @@ from aura_engine.guard.gauges import Gpus, MachineMeter, WorkerMeter
 async def test_a_busy_worker_shows(watch, eventually):
     watched = await watch("room = b'x' * 30_000_000\nwhile True: pass")
     meter = WorkerMeter()
-    assert meter.read(watched.place.tree.look()).cpu == 0
+    assert meter.read(watched.place.tree.usage()).cpu == 0
     readings = []
 
     def busy() -> bool:
-        readings.append(meter.read(watched.place.tree.look()))
+        readings.append(meter.read(watched.place.tree.usage()))
         return readings[-1].cpu > 10 and readings[-1].rss > 30_000_000
 
     await eventually(busy)
@@ -125,3 +125,11 @@ def test_a_container_is_read_as_the_kernel_counts_it(monkeypatch):
     assert meter.read((), ContainerUse(cpu=3.0, memory=4_000)).cpu == 0.0
     second = meter.read((), ContainerUse(cpu=4.0, memory=5_000))
     assert (second.cpu, second.rss) == (50.0, 5_000)
+
+
+@pytest.mark.skipif(not gauges.LINUX, reason="elsewhere the driver shows no devices")
+def test_without_a_device_the_library_is_not_even_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    monkeypatch.setattr(gauges, "_has_driver", lambda: False)
+    assert Gpus().read() == ()
+    assert "pynvml" not in sys.modules

@@ -111,7 +111,9 @@ def running(pid: str) -> bool:
         return False
 
 
-async def test_a_double_forked_child_is_gone_afterwards(checkout: Path, bench: Bench) -> None:
+@pytest.mark.parametrize("few", [0, 256], ids=["listed", "tried one by one"])
+async def test_a_double_forked_child_is_gone_afterwards(checkout: Path, bench: Bench, few: int, monkeypatch) -> None:
+    monkeypatch.setattr("aura_engine.verify.process._FEW", few)
     (checkout / "daemon.py").write_text(
         "import os, time\n"
         "if os.fork(): os._exit(0)\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aura_engine.workspace import clean as clean_module
+from aura_engine.workspace import marks as marks_module
 from aura_engine.workspace import throwaway as throwaway_module
 from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.objects import Entry
@@ -250,8 +251,8 @@ async def test_more_repairs_than_pay_off_are_refused(store, tmp_path, monkeypatc
 
 
 async def test_a_clock_that_is_not_the_file_systems_spoils_the_folder(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(clean_module.time, "clock_gettime_ns", lambda clock: 1)
-    monkeypatch.setattr(clean_module, "_TICKS", 2)
+    monkeypatch.setattr(marks_module.time, "clock_gettime_ns", lambda clock: 1)
+    monkeypatch.setattr(marks_module, "_TICKS", 2)
     made = await filled(store, await base(store), tmp_path / "one")
     assert not await made.become(await base(store), tmp_path / "two")
 

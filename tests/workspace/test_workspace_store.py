@@ -286,3 +286,31 @@ async def test_many_at_once(store, h):
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(work(n)) for n in range(8)]
     assert all(task.result() and task.result().startswith(b"<<<<<<< landed\nours\n") for task in tasks)
+
+
+async def test_a_file_read_lately_is_not_asked_for_again(store, monkeypatch):
+    tree = await store.edit(EMPTY_TREE, {"small": b"s" * 100, "large": b"l" * 100_000})
+    await store.run(store.objects.publish)  # from here on git answers
+    asked: list[str] = []
+    read = store.objects._cat.read
+
+    def spy(oid: str, **limits: float):
+        asked.append(oid)
+        return read(oid, **limits)
+
+    monkeypatch.setattr(store.objects._cat, "read", spy)
+    oids = {path: entry.oid for path, entry in (await store.entries(tree)).items()}
+    for _ in range(2):
+        assert store.objects.read(oids["small"]) == b"s" * 100
+        assert store.objects.read(oids["large"]) == b"l" * 100_000
+    assert asked.count(oids["small"]) == 1
+    assert asked.count(oids["large"]) == 2
+
+
+async def test_files_read_lately_are_bounded(store, monkeypatch):
+    monkeypatch.setattr("aura_engine.workspace.lately.MOST", 250)
+    tree = await store.edit(EMPTY_TREE, {f"{n}": bytes([n]) * 100 for n in range(5)})
+    for entry in (await store.entries(tree)).values():
+        store.objects.read(entry.oid)
+    assert len(store.objects._lately._kept) == 2
+    assert store.objects._lately.size == 200

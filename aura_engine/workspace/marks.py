@@ -1,0 +1,112 @@
+"""What a folder holds, told by the stat of each file and by each folder's own: cheap to take again and to compare.
+
+Every change of a file's bytes, mode, owner, attributes or number of links moves its change time, and every entry that
+comes to a folder or goes moves the folder's; no program can set either.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from aura_engine.workspace.files import MAX_SEEN
+
+_CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
+"""The clock that stamps files."""
+_TICKS = 50
+"""Milliseconds to wait for its next step; it takes 1 to 10."""
+
+Attributes = list[tuple[str, bytes]] | None
+Mark = tuple[int, int, int, int, int, int, int, object]
+"""Time of change, time of its content, mode, inode, size, user, group; a folder, whose times move with every file in
+it, has zeros for them and its extended attributes at the end."""
+
+
+class Unmendable(Exception):
+    """The folder has to be made anew."""
+
+
+class Looker:
+    """Looks at one folder again and again: one in it that has not changed since the last time is not listed anew."""
+
+    def __init__(self, skip: Collection[str] = ()) -> None:
+        self._skip = skip
+        """What others see to."""
+        self._listed: dict[str, tuple[tuple[int, int], list[str], Attributes]] = {}
+        """By path: inode and change time of a folder, and the names and attributes that it had then."""
+
+    def look(self, root: Path) -> dict[str, Mark]:
+        """The marks of a folder (as "") and all below it. One that cannot be read shows as empty: its mode tells.
+
+        Unmendable where there is too much; OSError when something goes away meanwhile.
+        """
+        before, self._listed = self._listed, {}
+        now = time.clock_gettime_ns(_CLOCK)
+        marks: dict[str, Mark] = {}
+        top = str(root)
+        folders = [("", os.lstat(top))]
+        while folders:
+            path, info = folders.pop()
+            place = f"{top}/{path}" if path else top
+            state = (info.st_ino, info.st_ctime_ns)
+            known = before.get(path)
+            if known is None or known[0] != state:
+                known = (state, _names(place), _attributes(place))
+            if info.st_ctime_ns < now:  # else a change in the same step of the clock would not show
+                self._listed[path] = known
+            marks[path] = _folder_mark(info, known[2])
+            for name in known[1]:
+                below = f"{path}/{name}" if path else name
+                if below in self._skip:
+                    continue
+                info = os.lstat(f"{top}/{below}")
+                if stat.S_ISDIR(info.st_mode):
+                    folders.append((below, info))
+                else:
+                    marks[below] = file_mark(info)
+            if len(marks) > MAX_SEEN:
+                raise Unmendable
+        return marks
+
+
+def mark_of(place: Path) -> Mark:
+    """The mark of one file or folder as it is now."""
+    info = place.lstat()
+    return _folder_mark(info, _attributes(str(place))) if stat.S_ISDIR(info.st_mode) else file_mark(info)
+
+
+def file_mark(i: os.stat_result) -> Mark:
+    """What is remembered of a file or link."""
+    return (i.st_ctime_ns, i.st_mtime_ns, i.st_mode, i.st_ino, i.st_size, i.st_uid, i.st_gid, None)
+
+
+def _folder_mark(info: os.stat_result, attributes: Attributes) -> Mark:
+    return (0, 0, info.st_mode, info.st_ino, 0, info.st_uid, info.st_gid, attributes)
+
+
+def _names(place: str) -> list[str]:
+    try:
+        return os.listdir(place)  # noqa: PTH208 - a hundred times for each check: no Path for each name
+    except PermissionError:
+        return []
+
+
+def _attributes(place: str) -> Attributes:
+    """A default access list, for one, would reach the files that are made in a folder. None where there are none."""
+    if not hasattr(os, "listxattr"):
+        return None
+    names = os.listxattr(place, follow_symlinks=False)
+    return [(name, os.getxattr(place, name, follow_symlinks=False)) for name in names] or None
+
+
+def wait_for_the_clock(marks: Iterable[Mark]) -> None:
+    """Until a change would get a later time than any of these have: the clock that stamps files goes in steps."""
+    newest = max((mark[0] for mark in marks), default=0)
+    for _ in range(_TICKS):
+        if newest < time.clock_gettime_ns(_CLOCK):
+            return
+        time.sleep(0.001)
+    raise Unmendable  # the file system has a clock of its own
