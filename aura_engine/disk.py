@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from aura_engine.config.settings import Settings
 from aura_engine.core.events import DiskHeld, Notice
@@ -46,6 +46,9 @@ class DiskGovernor:
         self._used = 0
         self._due = 0.0
         self._alarmed = False
+        self._looked = self._idle = False
+        self.final = False
+        """The quota is reached and nothing of the run goes on: by itself nothing will come free."""
         self._journal_waits = ""
 
     @property
@@ -56,7 +59,7 @@ class DiskGovernor:
     def trouble(self, error: AuraError | None) -> None:
         """What the journal said of its disk; None: that is over."""
         self._journal_waits = str(error) if isinstance(error, DiskFull) else ""
-        if self._journal_waits:
+        if self._journal_waits and self._journal_waits != self._recorder.state.disk_full:
             self._say(self._journal_waits)  # written with what the journal keeps in reserve
 
     async def run(self) -> None:
@@ -69,43 +72,47 @@ class DiskGovernor:
     async def _look(self) -> None:
         folders = [self._paths.run, self._paths.scratch]
         now = time.monotonic()
-        if self._quota and now >= self._due:
+        state = self._recorder.state
+        was_idle, self._idle = self._idle, not (state.busy or state.verifying)
+        if self._quota and (now >= self._due or (self._idle and not was_idle)):
             self._used = await asyncio.to_thread(taken, folders)
             self._due = time.monotonic() + max(EVERY, min(SELDOM, 20 * (time.monotonic() - now)))
         room = Room(disks([folder for folder in folders if folder.exists()]), self._used, self._quota)
-        full = room.full(held=bool(self._recorder.state.disk_full)) or self._journal_waits
-        if bool(full) != bool(self._recorder.state.disk_full):
+        full = room.full(held=bool(state.disk_full)) or self._journal_waits
+        if bool(full) != bool(state.disk_full) or (full and not self._looked):  # the next engine says it again
             self._say(full)
+        self._looked = True
+        self.final = bool(full) and was_idle and self._idle and room.at_quota
+        if self.final:
+            self._wake()
         alarm = room.alarm()
         if alarm and not self._alarmed and not full:
             self._recorder.record(Notice(text=f"the disk is filling up: {alarm}", level="warning"))
         self._alarmed = bool(alarm)
 
     def _say(self, full: str) -> None:
-        if full != self._recorder.state.disk_full:
+        if full or self._recorder.state.disk_full:
             self._recorder.record(DiskHeld(text=full))
+        self._looked = True
         self._wake()
 
     async def _check_outputs(self) -> None:
         """A worker that floods its output must not take the disk from all others."""
         if not self._log_limit:
             return
-        for task_id in list(self._supervisor.watched):
-            live = self._recorder.state.tasks[task_id].live
-            if live is None:
-                continue
-            size = _size(self._paths.attempt(task_id, live.n))
+        for task_id, watch in list(self._supervisor.watched.items()):
+            size = _size(watch.folder)
             if size > self._log_limit:
                 why = f"wrote {amount(size)} of output; AURA_WORKER_LOG_MB allows {amount(self._log_limit)}"
                 self._supervisor.halt(task_id, EndKind.LOOPING, why)
 
 
-def _size(folder: Path) -> int:
+def _size(folder: str) -> int:
     """Bytes of what a worker has printed."""
     total = 0
     for name in ("output.jsonl", "error.log"):
         try:
-            total += (folder / name).lstat().st_size
+            total += os.lstat(f"{folder}/{name}").st_size  # no Path: this is asked all the time
         except OSError:
             continue
     return total

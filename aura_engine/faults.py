@@ -37,6 +37,9 @@ POINTS: dict[str, str] = {
     "worker.written": "the worker's spec is written, its shim is not started",
     "worker.spawned": "the shim is started, the worker may not be",
     "worker.launched": "the worker runs, which is not journaled",
+    "container.made": "a container is made, not started",
+    "container.started": "a container is started, nothing is known of it",
+    "container.removed": "a container is taken away, which nobody was told",
     "attempt.started": "the start is journaled",
     "worker.ended": "the worker has ended, which is not journaled",
     "attempt.collecting": "the end is on its way to the journal, the work is not taken",
@@ -59,6 +62,7 @@ POINTS: dict[str, str] = {
     "recovery.done": "every attempt is taken up",
     "run.ending": "all is delivered, the end is not journaled",
     "run.ended": "the end is journaled, the scratch folders are still there",
+    "lock.going": "everything is written, the run's lock is still ours",
 }
 """Every point there is, with what is true when it is passed."""
 

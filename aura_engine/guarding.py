@@ -56,13 +56,17 @@ class Guarding:
         self._gpus = gpus or Gpus()
         self._machine = MachineMeter()
         self._guarded: dict[str, _Guarded] = {}
+        self._looked = False
+        """At the reserves: what this engine found wanting is said, though the one before it may have said so too."""
 
     async def run(self) -> None:
         """Look again and again, for as long as anything is to be held; cancel it at the end."""
         settings = self._settings
         limits = settings.worker_resource_guard and is_set(self._ceilings)
-        if not limits and not is_set(self._reserves):
-            return
+        if not is_set(self._reserves):
+            self._say("")  # whoever was held by one at the last start may have taken it back since
+            if not limits:
+                return
         due = 0.0
         while True:
             if is_set(self._reserves):
@@ -75,7 +79,12 @@ class Guarding:
 
     async def _look_at_reserves(self) -> None:
         short = await asyncio.to_thread(self._short)
-        if bool(short) != bool(self._recorder.state.memory_short):
+        if bool(short) != bool(self._recorder.state.memory_short) or (short and not self._looked):
+            self._say(short)
+        self._looked = True
+
+    def _say(self, short: str) -> None:
+        if short or self._recorder.state.memory_short:
             self._recorder.record(MemoryHeld(text=short))
 
     def _short(self) -> str:
@@ -107,7 +116,7 @@ class Guarding:
         machine, gpus = self._machine.read(Path("/")), self._gpus.read()
         found: dict[str, Use] = {}
         for task, guarded in self._guarded.items():
-            processes = guarded.watch.tree.look()
+            processes = guarded.watch.tree.usage()
             pids = [process.pid for process in processes]
             found[task] = use_of(guarded.meter.read(processes, guarded.watch.tree.container()), machine, pids, gpus)
         return found

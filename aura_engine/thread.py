@@ -118,7 +118,7 @@ class EngineThread:
     def _on_open(self) -> None:
         host = Hosted(self._engine)
         self._link = LocalLink(host)
-        self._engine.beside = lambda: serving(self._engine, host)
+        self._engine.beside.append(lambda: serving(self._engine, host))
         self._opened.set()
 
     def _main(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 
 if TYPE_CHECKING:
+    from aura_engine.core.model import ProcessRecord
     from aura_engine.core.state import RunState
     from aura_engine.journal.fsck import Told
 
@@ -29,9 +30,6 @@ NAMES = (
 )
 SHOWN = 5
 """Troubles of one point that are told; the rest is counted."""
-AGAIN, AGAIN_PAUSE = 3, 0.3
-"""Further looks where something is wrong, and seconds between: an engine that lives, or is just leaving, is in the
-middle of writing. What is really wrong stays so."""
 SWEEP = 5.0
 """Seconds in which what an ended worker left is swept."""
 
@@ -81,25 +79,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def examine_run(folder: Path) -> list[Point]:
-    """The nine points for the run in `folder`, beside a living engine or without one. JournalError, GitError."""
-    points = _looked_at(folder)
-    for _ in range(AGAIN):
-        if not any(point.troubles for point in points):
-            break
-        time.sleep(AGAIN_PAUSE)
-        points = _looked_at(folder)
-    return points
+    """The nine points for the run in `folder`, beside a living engine or without one. JournalError, GitError.
 
-
-def _looked_at(folder: Path) -> list[Point]:
+    The journal is ahead of everything: what else is looked at before it is read must be in it, also while an engine
+    goes on writing. The store is ahead of the journal, and what an ending run leaves is settled before its lock goes.
+    """
     from aura_engine.journal import fsck
     from aura_engine.journal.lock import owner
 
-    status = _status(folder)
+    status, running = _status(folder), _running(folder)
     told = fsck.examine(folder / "journal.db", at=int(status.get("seq", 0)))
     troubles = told.troubles
     troubles[3] += _disagrees(status, told)
-    troubles[5] += _strangers(folder, told.state)
+    troubles[5] += _strangers(running, told.state)
     troubles[8] += _absent(folder, told)
     if owner(folder / "lock") is None:
         troubles[9] += _left_over(folder, told.state)
@@ -127,29 +119,41 @@ def _disagrees(status: dict[str, Any], told: Told) -> list[str]:
     return []
 
 
-def _strangers(folder: Path, state: RunState) -> list[str]:
-    """Processes of attempts that have ended, or that the journal does not know."""
-    found = list(_running(folder, state))
-    until = time.monotonic() + SWEEP
-    while found and time.monotonic() < until:  # what an ended worker left is swept within moments
-        time.sleep(0.1)
-        found = list(_running(folder, state))
+def _running(folder: Path) -> dict[tuple[str, str], list[ProcessRecord]]:
+    """The living processes of attempts, by task and number."""
+    from aura_engine.runtimes import traces
+
+    found: dict[tuple[str, str], list[ProcessRecord]] = {}
+    for place in sorted((folder / "attempts").glob("*/*")):
+        told = traces.told_in(place)
+        living = _alive([told.shim, told.worker or told.shim]) if told is not None else []
+        if living:
+            found[place.parent.name, place.name] = living
     return found
 
 
-def _running(folder: Path, state: RunState) -> Iterator[str]:
-    from aura_engine.runtimes import processes, traces
+def _alive(records: Iterable[ProcessRecord]) -> list[ProcessRecord]:
+    from aura_engine.runtimes import processes
 
-    for place in sorted((folder / "attempts").glob("*/*")):
-        told = traces.told_in(place)
-        if told is None or not any(processes.alive(record) for record in (told.shim, told.worker) if record):
-            continue
-        task = state.tasks.get(place.parent.name)
-        number = int(place.name) if place.name.isdecimal() else 0
+    return [record for record in records if processes.alive(record)]
+
+
+def _strangers(running: dict[tuple[str, str], list[ProcessRecord]], state: RunState) -> list[str]:
+    """Processes of attempts that have ended, or that the journal does not know."""
+    until = time.monotonic() + SWEEP
+    found: list[str] = []
+    for (task_id, name), records in running.items():
+        task = state.tasks.get(task_id)
+        number = int(name) if name.isdecimal() else 0
         attempt = task.attempts[number - 1] if task is not None and 0 < number <= len(task.attempts) else None
-        if attempt is None or not attempt.live or attempt.ending is not None:
+        if attempt is not None and attempt.live and attempt.ending is None:
+            continue
+        while (left := _alive(records)) and time.monotonic() < until:  # what an ended worker left is swept in moments
+            time.sleep(0.1)
+        if left:
             why = "it has ended" if attempt else "the journal does not know it"
-            yield f"process {told.shim.pid} of {place.parent.name}#{place.name} runs, but {why}"
+            found.append(f"process {left[0].pid} of {task_id}#{name} runs, but {why}")
+    return found
 
 
 def _absent(folder: Path, told: Told) -> list[str]:

@@ -27,6 +27,12 @@ def goal_proven(state: RunState) -> bool:
     )
 
 
+def for_want_of_room(state: RunState) -> tuple[RunStatus, str]:
+    """The end of a run in which nothing goes on and nothing can start, once that was waited for in vain."""
+    cure = "make room or change that limit, then start the same command again"
+    return RunStatus.NEEDS_PERSON, f"nothing can start: {one_line(state.no_room, 300)}; {cure}"
+
+
 def how_it_ends(state: RunState) -> tuple[RunStatus, str]:
     """The status and the reason of a run in which nothing can go on."""
     red = state.checked[2] if state.checked and checked(state) else ()

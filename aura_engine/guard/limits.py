@@ -10,6 +10,8 @@ from typing import NamedTuple
 from aura_engine.guard.gauges import GpuGauge, MachineGauge, WorkerGauge
 
 GB = 1e9
+MEMORY, GPU_MEMORY = "AURA_WORKER_MIN_SYSTEM_MEMORY_FREE_GB", "AURA_WORKER_MIN_GPU_MEMORY_FREE_GB"
+"""The settings of the reserves."""
 
 
 class Use(NamedTuple):
@@ -89,12 +91,16 @@ class Reserves:
         waited for.
         """
         if self.memory_gb > 0 and memory_free < self.memory_gb * GB:
-            return f"only {_number(memory_free / GB)} GB of memory are free, {_number(self.memory_gb)} are to be"
+            return f"only {_number(memory_free / GB)} GB of memory are free, {_wanted(self.memory_gb, MEMORY)}"
         asked = [gpu for gpu in gpus if visible is None or gpu.index in visible]
         free = max((gpu.memory_total - gpu.memory_used for gpu in asked), default=None)
         if self.gpu_memory_gb > 0 and free is not None and free < self.gpu_memory_gb * GB:
-            return f"only {_number(free / GB)} GB of GPU memory are free, {_number(self.gpu_memory_gb)} are to be"
+            return f"only {_number(free / GB)} GB of GPU memory are free, {_wanted(self.gpu_memory_gb, GPU_MEMORY)}"
         return ""
+
+
+def _wanted(amount: float, setting: str) -> str:
+    return f"{_number(amount)} are to be ({setting})"
 
 
 class Strikes:

@@ -51,6 +51,11 @@ class Room:
             return f"the run takes {amount(self.used)}, its quota is {amount(self.quota)} (AURA_DISK_QUOTA_GB)"
         return ""
 
+    @property
+    def at_quota(self) -> bool:
+        """Were work held for its quota, it would not go on yet."""
+        return bool(self.quota) and self.used > self.quota * BACK
+
     def alarm(self) -> str:
         """What will soon be full, in words."""
         for disk in self.disks:

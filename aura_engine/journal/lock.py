@@ -70,6 +70,7 @@ class OwnerLock:
     def release(self) -> None:
         """Give the lock up; harmless when done twice. The file stays: removing it would let two engines in."""
         if self._descriptor >= 0:
+            fault("lock.going")
             descriptor, self._descriptor = self._descriptor, -1
             os.ftruncate(descriptor, 0)
             os.close(descriptor)

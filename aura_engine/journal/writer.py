@@ -80,6 +80,8 @@ class Writer:
                 if not self._reserve.held and self.failure is None:
                     self._recover()
             fault("journal.close")
+        except Exception as caught:  # `stop` tells of it
+            self.failure = schema.explain(caught, self._path)
         finally:
             self._reserve.release()
             with suppress(sqlite3.Error):

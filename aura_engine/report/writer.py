@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from aura_engine.clock import Clock
 from aura_engine.core.state import RunState
+from aura_engine.errors import JournalError
 from aura_engine.paths import atomic_write
 from aura_engine.report.decisions import DecisionLog
 from aura_engine.report.progress import progress_markdown
@@ -38,11 +39,13 @@ class Projections:
     """Keeps `progress.md`, `decision_log.json` and `status.json` in `folder` (which must exist) up to date.
 
     Use it on one event loop: `note` after each folded event, `aclose` at the end. A write that fails is logged and
-    tried again with the next one: projections can always be made anew.
+    tried again with the next one: projections can always be made anew. `settled` returns once all that is folded is
+    safe, or raises JournalError: what could still be lost is not told.
     """
 
-    def __init__(self, folder: Path, clock: Clock) -> None:
+    def __init__(self, folder: Path, clock: Clock, settled: Callable[[], Awaitable[None]]) -> None:
         self.decisions = DecisionLog()
+        self._settled = settled
         self._clock = clock
         self._progress = _File(folder / "progress.md", progress_markdown)
         self._log = _File(folder / "decision_log.json", self._decision_json)
@@ -73,6 +76,11 @@ class Projections:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         if self._state is not None:
+            try:
+                await self._settled()
+            except JournalError as error:
+                log.warning("the projections stay as they are: %s", error)
+                return
             self._log.dirty = True
             await self._write([file for file in self._files if file.dirty], self._state)
 
@@ -102,8 +110,9 @@ class Projections:
             file.dirty = False
             file.due = self._clock.monotonic() + max(SHORTEST, len(body) / RATE)
         try:
+            await self._settled()
             await asyncio.to_thread(_put, bodies)
-        except OSError as error:
+        except (OSError, JournalError) as error:
             log.warning("the projections could not be written: %s", error)
             for file in files:
                 file.dirty, file.due = True, self._clock.monotonic() + AFTER_FAILURE

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from aura_engine.errors import RuntimeFault
+from aura_engine.faults import fault
 from aura_engine.runtimes import docker_place
 from aura_engine.runtimes.docker_engine import DockerEngine, EngineAway, EngineRefused, State, pauses
 from aura_engine.runtimes.docker_network import Network
@@ -68,6 +69,7 @@ class Dock:
                 await self.engine.remove(name)  # of a run that has begun anew since
 
         await self.engine.sure(one)
+        fault("container.made")
 
     async def begin(self, name: str) -> None:
         """Starts a container that was made, again where its network was taken away. Never one that has run."""
@@ -87,6 +89,7 @@ class Dock:
             state = await self.state(name)
             if state is None or state.status == "created":
                 raise
+        fault("container.started")
 
     async def state(self, name: str) -> State | None:
         """How a container is; None where there is none. EngineAway when that cannot be had in some seconds."""
@@ -100,6 +103,7 @@ class Dock:
         for pause in pauses():
             try:
                 await self.engine.remove(name)
+                fault("container.removed")
                 return
             except RuntimeFault as error:
                 log.info("%s: %s", name, error)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import psutil
 
+from aura_engine import patience
 from aura_engine.core.model import EndKind, Outcome, RunStatus
 
 GREET = {"sh": "echo hello > greeting.txt"}
@@ -38,13 +39,31 @@ async def test_a_start_waits_for_the_reserve_of_memory_and_the_run_does_not_end_
     settings = {**QUICK, "WORKER_MIN_SYSTEM_MEMORY_FREE_GB": "2"}
     async with stage.play(CLAUDE_BIN=str(program), **settings) as play:
         held = await play.until(lambda event: event.kind == "memory_held")
-        assert held.text == "only 1 GB of memory are free, 2 are to be"
+        assert held.text == "only 1 GB of memory are free, 2 are to be (AURA_WORKER_MIN_SYSTEM_MEMORY_FREE_GB)"
         await play.until(lambda event: event.kind == "plan_changed")
         assert play.state.ready
         assert not play.of("attempt_starting")
         free[0] = 3 * 10**9
         assert await play.end() is RunStatus.ACHIEVED
     assert [event.text for event in play.of("memory_held")][1] == ""
+
+
+async def test_a_reserve_that_never_comes_free_is_not_waited_for_without_end(stage, monkeypatch):
+    monkeypatch.setattr(patience, "LONGEST", 0.3)
+    real = psutil.virtual_memory()
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=real.total, available=10**9))
+    program = stage.program("cli", [GREET, END])
+    reserve = {**QUICK, "WORKER_MIN_SYSTEM_MEMORY_FREE_GB": "2"}
+    async with stage.play(CLAUDE_BIN=str(program), **reserve) as play:
+        assert await play.end() is RunStatus.NEEDS_PERSON
+    reason = play.of("run_ended")[0].reason
+    assert reason.startswith("nothing can start: only 1 GB of memory are free, 2 are to be (AURA_WORKER_MIN_SYSTEM_MEM")
+    assert play.of("attempt_starting") == []
+    async with stage.play(CLAUDE_BIN=str(program), **reserve) as play:
+        assert await play.end() is RunStatus.NEEDS_PERSON
+    assert play.of("memory_held"), "every start says what it waits for"
+    async with stage.play(CLAUDE_BIN=str(program), **QUICK) as play:
+        assert await play.end() is RunStatus.ACHIEVED, "a reserve that was taken back holds nobody"
 
 
 async def test_workers_share_their_gpus_by_the_settings(stage):

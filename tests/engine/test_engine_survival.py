@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
 
-from aura_engine import disk
 from aura_engine.core import commands
-from aura_engine.core.model import EndKind, Outcome, RunStatus, TaskStatus
-from aura_engine.guard.room import Disk
-from aura_engine.journal import schema
+from aura_engine.core.model import Outcome, RunStatus, TaskStatus
 from aura_engine.vaulting import kept_in
 from aura_engine.workspace.git import call
 from aura_engine.workspace.vault import restore
@@ -162,72 +158,6 @@ async def test_a_reply_nobody_foresaw_does_not_end_the_engine(stage, monkeypatch
     async with stage.play(CLAUDE_BIN=str(program)) as play:
         assert await play.end() is RunStatus.ACHIEVED
     assert play.of("planner_failed")[0].retry_at is not None
-
-
-# ---- the disk
-
-
-async def test_nothing_new_starts_on_a_full_disk_and_it_resumes_alone(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
-    free = [0]
-    monkeypatch.setattr(disk, "disks", lambda places: (Disk(places[0], free[0], 100_000_000_000),))
-    program = stage.program("cli", [GREET, END])
-    async with stage.play(CLAUDE_BIN=str(program)) as play:
-        held = await play.until(lambda event: event.kind == "disk_held")
-        assert "0 kB are left on the disk" in held.text
-        assert play.state.disk_full == held.text
-        free[0] = 2_500_000_000  # room, but not enough to begin again at once
-        await asyncio.sleep(0.2)
-        assert [play.of(kind) for kind in ("planner_asked", "attempt_starting")] == [[], []]
-        free[0] = 50_000_000_000
-        assert await play.end() is RunStatus.ACHIEVED
-    assert [event.text for event in play.of("disk_held")] == [held.text, ""]
-
-
-async def test_a_journal_that_waits_for_room_holds_new_starts_back(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
-    program = stage.program("cli", [GREET, END])
-    full = schema.explain(OSError(errno.ENOSPC, "No space left on device"), stage.project / "journal.db")
-    async with stage.play(CLAUDE_BIN=str(program)) as play:
-        await play.until(lambda event: event.kind == "engine_started")
-        await stage.eventually(lambda: play.engine.ready)
-        play.engine._trouble(full)  # as the journal's writer tells it
-        held = await play.until(lambda event: event.kind == "disk_held")
-        assert "full" in held.text
-        await asyncio.sleep(0.3)
-        assert play.of("attempt_starting") == []
-        play.engine._trouble(None)
-        assert await play.end() is RunStatus.ACHIEVED
-    assert [bool(event.text) for event in play.of("disk_held")] == [True, False]
-
-
-async def test_the_quota_is_an_alarm_and_then_a_limit(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
-    used = [850_000_000]
-    monkeypatch.setattr(disk, "taken", lambda places: used[0])
-    program = stage.program("cli", [{"sh": "until test -e ../go; do sleep 0.05; done"}, GREET, END])
-    async with stage.play(CLAUDE_BIN=str(program), DISK_QUOTA_GB="1") as play:
-        alarm = await play.until(lambda event: event.kind == "notice" and "filling up" in event.text)
-        assert "850.0 MB of the 1.0 GB" in alarm.text
-        used[0] = 1_100_000_000
-        play.engine.parts.disk._due = 0.0
-        held = await play.until(lambda event: event.kind == "disk_held" and event.text)
-        assert "its quota is 1.0 GB (AURA_DISK_QUOTA_GB)" in held.text
-        used[0] = 10_000
-        (play.engine.options.paths.work / "go").touch()
-        play.engine.parts.disk._due = 0.0
-        assert await play.end() is RunStatus.ACHIEVED
-
-
-async def test_a_worker_that_floods_its_output_is_stopped(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
-    flood = {"sh": "head -c 3000000 /dev/zero >&2; sleep 60"}
-    program = stage.program("cli", [flood], [GREET, END])
-    async with stage.play(CLAUDE_BIN=str(program), WORKER_LOG_MB="1") as play:
-        ended = await play.until(lambda event: event.kind == "worker_ended")
-        assert ended.ending.kind is EndKind.LOOPING
-        assert "of output; AURA_WORKER_LOG_MB allows 1.0 MB" in ended.ending.detail
-        assert await play.end() is RunStatus.ACHIEVED
 
 
 # ---- secrets, modes

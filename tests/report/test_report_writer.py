@@ -11,6 +11,7 @@ import pytest
 
 from aura_engine.core import events as ev
 from aura_engine.core.plan import TaskSpec
+from aura_engine.errors import JournalError
 from aura_engine.report import writer
 from aura_engine.report.writer import Projections
 
@@ -43,6 +44,10 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return found
 
 
+async def settled() -> None:
+    """Everything is on the disk at once."""
+
+
 def note(projections: Projections, story: Any, *events: object) -> None:
     for event in events:
         story.tell(event)
@@ -58,7 +63,7 @@ async def until_written(written: list[tuple[str, int]], count: int) -> None:
 
 async def test_the_last_state_is_on_disk_at_the_end(story: Any, tmp_path: Path) -> None:
     story.whole()
-    projections = Projections(tmp_path, StoppedClock())
+    projections = Projections(tmp_path, StoppedClock(), settled)
     events, story.events = story.events, []
     fresh = type(story)()
     note(projections, fresh, *(event for event, _ in events))
@@ -73,7 +78,7 @@ async def test_the_last_state_is_on_disk_at_the_end(story: Any, tmp_path: Path) 
 
 async def test_a_further_start_goes_on_with_the_log(story: Any, tmp_path: Path) -> None:
     story.whole()
-    projections = Projections(tmp_path, StoppedClock())
+    projections = Projections(tmp_path, StoppedClock(), settled)
     projections.restore(story.events)
     before = projections.decisions.total
     spec = TaskSpec(id="B9", title="late")
@@ -85,7 +90,7 @@ async def test_a_further_start_goes_on_with_the_log(story: Any, tmp_path: Path) 
 
 
 async def test_nothing_noted_writes_nothing(tmp_path: Path) -> None:
-    projections = Projections(tmp_path, StoppedClock())
+    projections = Projections(tmp_path, StoppedClock(), settled)
     await projections.aclose()
     assert list(tmp_path.iterdir()) == []
 
@@ -94,7 +99,7 @@ async def test_a_burst_is_one_write_and_the_next_waits(
     story: Any, tmp_path: Path, written: list[tuple[str, int]]
 ) -> None:
     clock = StoppedClock()
-    projections = Projections(tmp_path, clock)
+    projections = Projections(tmp_path, clock, settled)
     note(projections, story, *(ev.Notice(text=str(i)) for i in range(1000)))
     await until_written(written, 2)
     assert sorted(name for name, _ in written) == ["progress.md", "status.json"], "no status changed: no new log"
@@ -119,7 +124,7 @@ async def test_bytes_written_do_not_grow_with_the_tree(
 
     real_sleep = asyncio.sleep
     clock = StoppedClock()
-    projections = Projections(tmp_path, clock)
+    projections = Projections(tmp_path, clock, settled)
     story.begin()
     monkeypatch.setattr(writer.asyncio, "sleep", no_wait)
     specs = tuple(TaskSpec(id=f"A{i}", title=f"Task {i}") for i in range(3, 1000))
@@ -143,7 +148,7 @@ async def test_a_full_disk_is_no_end(
     def full(path: Path, body: bytes, *, durable: bool = True) -> None:
         raise OSError(28, "No space left on device")
 
-    projections = Projections(tmp_path, StoppedClock())
+    projections = Projections(tmp_path, StoppedClock(), settled)
     monkeypatch.setattr(writer, "atomic_write", full)
     note(projections, story, ev.Notice(text="x"))
     async with asyncio.timeout(10):
@@ -154,3 +159,29 @@ async def test_a_full_disk_is_no_end(
     note(projections, story, ev.Notice(text="y"))
     await projections.aclose()
     assert json.loads((tmp_path / "status.json").read_text())["seq"] == 2
+
+
+async def test_what_is_not_settled_is_not_told(story: Any, tmp_path: Path) -> None:
+    on_disk = asyncio.Event()
+
+    async def wait() -> None:
+        await on_disk.wait()
+
+    projections = Projections(tmp_path, StoppedClock(), wait)
+    note(projections, story, ev.Notice(text="x"))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert list(tmp_path.iterdir()) == []
+    on_disk.set()
+    await projections.aclose()
+    assert json.loads((tmp_path / "status.json").read_text())["seq"] == 1
+
+
+async def test_what_will_never_be_settled_is_never_told(story: Any, tmp_path: Path) -> None:
+    async def lost() -> None:
+        raise JournalError("the disk is gone")
+
+    projections = Projections(tmp_path, StoppedClock(), lost)
+    note(projections, story, ev.Notice(text="x"))
+    await projections.aclose()
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,8 @@
 """Kills the engine at every fault point and at random moments, starts it again, and looks whether anything was harmed.
 
 `python tests/survival/campaign.py [--points 20] [--random 500] [--deep 20] [--seed N] [--json]`
+`python tests/survival/campaign.py --containers 50 [--points 20] [--deep 0]`: at so many random moments, and at each
+step of a container's life, with workers and checks in containers of the engine at DOCKER_HOST.
 
 A run goes on over as many deaths as fall into it; a new one is begun when it has reached its goal. After each death
 `aura fsck` must be clean and no worker may have been started twice; at the end of each run everything must have landed
@@ -26,67 +28,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from campaign_kills import BEFORE, DEEP, ELSEWHERE, IN_CONTAINERS, IN_REPOSITORY, RECOVERY, Kill, planned
+from docker_ground import DockerGround
 from survival_ground import Death, Ground
 
 from aura_engine.demo.server import ScriptedModel
 from aura_engine.faults import POINTS
 
-ELSEWHERE = frozenset({"journal.migrate", "backup.copied"})
-"""Points that no run passes: they have tests of their own."""
-FRESH = frozenset({"journal.create", "base.taken"})
-"""Passed at the very beginning only."""
-IN_FOLDER = frozenset({"delivery.file", "person.landed"})
-IN_REPOSITORY = frozenset({"delivery.branch"})
-RECOVERY = ("recovery.begin", "recovery.found", "recovery.done")
-"""Passed by every recovery, whether or not a worker lived on."""
-BEFORE = {"recovery.adopted": "worker.launched"}
-"""Where the engine has to die first for a point to be passed."""
-LATER = {"journal.commit": 40, "journal.committed": 40, "store.logged": 30, "file.write": 6}
-LATER |= dict.fromkeys((name for name in POINTS if name.startswith(("attempt.", "worker.", "landing."))), 4)
-"""The pass at which it happens at the latest, for points that one engine passes often."""
-DEEP = 5
-"""Deaths in a row during recovery."""
-LONGEST = 3.5
-"""Seconds after which an engine is killed at the latest."""
+LONGEST, LONGEST_IN_CONTAINERS = 3.5, 10.0
+"""Seconds after which an engine is killed at the latest: a container takes longer to come up."""
+Docker = tuple[str, str]
+"""A container engine's address and an image."""
 MISSES = 12
 """Runs in which a kill may find nothing to kill before it is given up, and told as not reached."""
-
-
-@dataclass
-class Kill:
-    """One death that is to happen: at a point (the Nth pass), or after some seconds."""
-
-    point: str = ""
-    nth: int = 1
-    after: float | None = None
-    up: bool = False
-    """Counted from where the engine has workers; else from its start."""
-    deep: bool = False
-    missed: int = 0
-
-    @property
-    def fault(self) -> str:
-        """As AURA_FAULT has it."""
-        return f"{self.point}=kill9@{self.nth}" if self.point else ""
-
-    def fits(self, ground: Ground) -> bool:
-        """Whether it can happen there and then."""
-        if self.point in FRESH:
-            return ground.run is None or (self.point == "base.taken" and not _has_base(ground))
-        if self.point in IN_FOLDER | IN_REPOSITORY:
-            return ground.repository == (self.point in IN_REPOSITORY)
-        return True
-
-
-def _has_base(ground: Ground) -> bool:
-    journal = ground.run
-    return journal is not None and b"base_taken" in (
-        (journal / "journal.db").read_bytes() + _bytes(journal / "journal.db-wal")
-    )
-
-
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
 
 
 @dataclass
@@ -109,26 +63,24 @@ class Tally:
 class Campaign:
     """Plays runs until every kill has happened."""
 
-    def __init__(self, *, seed: int, tasks: int, workers: int, folder: Path, say: bool) -> None:
+    def __init__(
+        self, *, seed: int, tasks: int, workers: int, folder: Path, say: bool, docker: Docker | None = None
+    ) -> None:
         self._seed = seed
         self._dice = random.Random(seed)
         self._tasks = tasks
         self._workers = workers
         self._folder = folder
         self._say = say
+        self._docker = docker
         self.tally = Tally()
         self._waiting: list[Kill] = []
 
     def plan(self, *, points: int, moments: int, deep: int) -> None:
         """Note the deaths that are to happen, in random order."""
-        names = [name for name in POINTS if name not in ELSEWHERE]
-        for name in names:
-            most = LATER.get(name, 1)
-            self._waiting += [Kill(name, self._dice.randint(1, most)) for _ in range(points)]
-        for number in range(moments):
-            self._waiting.append(Kill(after=self._dice.uniform(0.0, LONGEST), up=number % 4 > 0))
-        self._waiting += [Kill(after=self._dice.uniform(1.0, LONGEST), up=True, deep=True) for _ in range(deep)]
-        self._dice.shuffle(self._waiting)
+        names = sorted(POINTS.keys() - ELSEWHERE if self._docker is None else IN_CONTAINERS)
+        longest = LONGEST if self._docker is None else LONGEST_IN_CONTAINERS
+        self._waiting = planned(self._dice, names, points=points, moments=moments, deep=deep, longest=longest)
 
     def play(self) -> Tally:
         """All of it, or what there was time for until somebody pressed Ctrl-C."""
@@ -140,15 +92,22 @@ class Campaign:
 
     def _play(self) -> None:
         while self._waiting:
-            repository = any(kill.point in IN_REPOSITORY for kill in self._waiting) and self.tally.runs % 2 == 1
-            root = self._folder / f"run-{self.tally.runs}"
-            seed = self._dice.randrange(2**32)
-            ground = Ground(
-                root, tasks=self._tasks, workers=self._workers, repository=repository, dice=random.Random(seed)
-            )
-            with ScriptedModel(ground.brain) as model:
-                self._one_run(ground, model.url)
+            ground = self._ground()
+            try:
+                with ScriptedModel(ground.brain) as model:
+                    self._one_run(ground, model.url)
+            finally:
+                ground.close()
             self.tally.runs += 1
+
+    def _ground(self) -> Ground:
+        root, tasks, workers = self._folder / f"run-{self.tally.runs}", self._tasks, self._workers
+        dice = random.Random(self._dice.randrange(2**32))
+        if self._docker is not None:
+            url, image = self._docker
+            return DockerGround(root, url=url, image=image, tasks=tasks, workers=workers, dice=dice)
+        repository = any(kill.point in IN_REPOSITORY for kill in self._waiting) and self.tally.runs % 2 == 1
+        return Ground(root, tasks=tasks, workers=workers, repository=repository, dice=dice)
 
     def _one_run(self, ground: Ground, url: str) -> None:
         story: list[str] = []
@@ -250,11 +209,20 @@ def report(tally: Tally, *, seed: int, tasks: int, workers: int, seconds: float)
 
 
 def campaign(
-    *, seed: int, points: int, moments: int, deep: int, tasks: int, workers: int, folder: Path, say: bool = False
+    *,
+    seed: int,
+    points: int,
+    moments: int,
+    deep: int,
+    tasks: int,
+    workers: int,
+    folder: Path,
+    say: bool = False,
+    docker: Docker | None = None,
 ) -> dict[str, Any]:
     """Play it; the result."""
     begun = time.monotonic()
-    played = Campaign(seed=seed, tasks=tasks, workers=workers, folder=folder, say=say)
+    played = Campaign(seed=seed, tasks=tasks, workers=workers, folder=folder, say=say, docker=docker)
     played.plan(points=points, moments=moments, deep=deep)
     tally = played.play()
     return report(tally, seed=seed, tasks=tasks, workers=workers, seconds=time.monotonic() - begun)
@@ -265,23 +233,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--points", type=int, default=20, metavar="N", help="kills at each fault point")
     parser.add_argument("--random", type=int, default=500, metavar="N", help="kills at random moments")
+    parser.add_argument("--containers", type=int, default=0, metavar="N", help="in containers: kills at N moments")
+    parser.add_argument("--image", default="aura-test-base:latest", help="with sh, git and python3 in it")
     parser.add_argument("--deep", type=int, default=20, metavar="N", help=f"rows of {DEEP} kills during recovery")
     parser.add_argument("--tasks", type=int, default=50)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     parser.add_argument("--json", action="store_true", help="the whole result as JSON")
     arguments = parser.parse_args()
+    if arguments.containers and "DOCKER_HOST" not in os.environ:
+        parser.error("--containers: name the engine, as in DOCKER_HOST=unix:///var/run/docker.sock")
     folder = Path(tempfile.mkdtemp(prefix="aura-campaign-"))
     print(f"seed {arguments.seed}, in {folder}", file=sys.stderr)
     result = campaign(
         seed=arguments.seed,
         points=arguments.points,
-        moments=arguments.random,
+        moments=arguments.containers or arguments.random,
         deep=arguments.deep,
         tasks=arguments.tasks,
         workers=arguments.workers,
         folder=folder,
         say=True,
+        docker=(os.environ["DOCKER_HOST"], arguments.image) if arguments.containers else None,
     )
     if arguments.json:
         json.dump(result, sys.stdout, indent=2)

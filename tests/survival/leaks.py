@@ -84,7 +84,7 @@ async def play(ground: Ground, url: str) -> dict[str, Any]:
 
     def opened() -> None:
         engine.recorder.subscribe(heard)
-        engine.beside = lambda: serving(engine, Hosted(engine))
+        engine.beside.append(lambda: serving(engine, Hosted(engine)))
 
     engine.on_open = opened
     status = await engine.run()

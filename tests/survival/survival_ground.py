@@ -31,8 +31,6 @@ from aura_engine.demo.server import ScriptedModel
 from aura_engine.errors import AuraError
 
 CHECKOUT = Path(aura_engine.__file__).parent.parent
-LIMIT = 150.0
-"""Seconds in which a run must have come to its end when nobody kills it any more: longer is stuck."""
 SETTLE = 8.0
 """Seconds in which what a run leaves running must have gone."""
 NAPS = (0.02, 0.02, 0.05, 0.05, 0.1, 0.1, 0.2, 1.0)
@@ -45,10 +43,7 @@ id=${id%:}
 nap=${nap#(}
 nap=${nap%)}
 printf '%s %s\\n' "$id" "${PWD##*/}" >> LEDGER
-for line in 1 2 3 4 5; do
-    echo "line $line"
-    sleep "$nap"
-done
+for line in 1 2 3 4 5; do echo "line $line"; sleep "$nap"; done
 echo "$id" > "out-$id.txt"
 """
 
@@ -67,6 +62,9 @@ class Death:
 
 class Ground:
     """One project and one run in it, over as many engines as it takes."""
+
+    limit = 150.0
+    """Seconds in which a run must have come to its end when nobody kills it any more: longer is stuck."""
 
     def __init__(
         self,
@@ -137,20 +135,21 @@ class Ground:
         begun = time.monotonic()
         engine = self.start(url, fault)
         try:
-            while up and engine.poll() is None and not self._at_work() and time.monotonic() < begun + LIMIT:
+            while up and engine.poll() is None and not self.at_work() and time.monotonic() < begun + self.limit:
                 time.sleep(0.02)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                engine.wait(LIMIT if kill_after is None else kill_after)
+                engine.wait(self.limit if kill_after is None else kill_after)
         finally:
             engine.kill()
             engine.wait(30)
         lived = time.monotonic() - begun
-        stuck = kill_after is None and lived >= LIMIT
+        stuck = kill_after is None and lived >= self.limit
         where = fault.partition("=")[0] or ("" if kill_after is None else f"{kill_after:.2f} s")
         killed = engine.returncode == -9 and not stuck
         return Death(killed, where, 0 if stuck else engine.returncode, self._said.read_text(errors="replace"), lived)
 
-    def _at_work(self) -> bool:
+    def at_work(self) -> bool:
+        """Whether an engine has said that a worker runs, or did."""
         told = self.told.read_bytes()
         return any(word in told for word in (b'"attempt_started"', b'"worker_ended"', b"after the restart"))
 
@@ -184,8 +183,8 @@ class Ground:
 
     def after_end(self, death: Death) -> list[str]:
         """What is wrong at the end of the whole run."""
-        if death.lived >= LIMIT:
-            return [f"stuck: no end within {LIMIT:.0f} s"]
+        if death.lived >= self.limit:
+            return [f"stuck: no end within {self.limit:.0f} s"]
         if death.code != 0 or self.run is None:
             return [f"lost: the run ended with exit status {death.code}: {death.stderr[-500:]}"]
         found = self._twice() + self._fsck() + self._events() + self._delivered()
@@ -259,6 +258,9 @@ class Ground:
                 if process.environ().get("HOME", "").startswith(own) or process.cwd().startswith(own):
                     found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
         return found
+
+    def close(self) -> None:
+        """Nothing is looked at any more."""
 
     def remove(self) -> None:
         """Take all of it away."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from campaign import DEEP, ELSEWHERE, campaign
+from campaign import campaign
+from campaign_kills import DEEP, ELSEWHERE
 
 from aura_engine.faults import POINTS
 
