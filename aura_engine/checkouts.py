@@ -30,13 +30,21 @@ class Checkouts:
     """Gives out furnished checkouts; those given back serve again."""
 
     def __init__(
-        self, store: GitStore, preparation: Preparation, *, kept: int, skip: Collection[str] = frozenset()
+        self,
+        store: GitStore,
+        preparation: Preparation,
+        *,
+        kept: int,
+        skip: Collection[str] = frozenset(),
+        newest: bool = False,
     ) -> None:
         self._store = store
         self._preparation = preparation
         self._kept = kept
         """How many wait for their next use at most."""
         self._skip = skip
+        self._newest = newest
+        """Whether the one given back last is used next: where all trees are of the same line, it is the nearest."""
         self._idle: list[Furnished] = []
         self._numbers = itertools.count(1)
 
@@ -48,7 +56,7 @@ class Checkouts:
         prepared = await self._preparation.furnishing(like or tree)
         if worn is None and self._idle:
             same = (number for number, idle in enumerate(self._idle) if idle.checkout.tree == tree)
-            worn = self._idle.pop(next(same, 0))
+            worn = self._idle.pop(next(same, -1 if self._newest else 0))
         if worn is not None:
             if worn.prepared == prepared and await worn.checkout.become(tree, folder):
                 return worn

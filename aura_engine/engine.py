@@ -19,7 +19,7 @@ from aura_engine.control.protocol import STARTING
 from aura_engine.core import schedule
 from aura_engine.core.commands import Command, Stop, refusal
 from aura_engine.core.duration import format_duration
-from aura_engine.core.ending import all_landed, checked, how_it_ends
+from aura_engine.core.ending import all_landed, checked, for_want_of_room, how_it_ends
 from aura_engine.core.events import (
     EngineStarted,
     GoalRead,
@@ -41,6 +41,7 @@ from aura_engine.hooks import Hooks
 from aura_engine.journal.lock import OwnerLock
 from aura_engine.journal.store import Journal
 from aura_engine.paths import remember_run
+from aura_engine.patience import Patience
 from aura_engine.planner.providers.fallback import Fallback
 from aura_engine.recorder import Committed, Recorder
 from aura_engine.recovery import recover
@@ -54,6 +55,8 @@ from aura_engine.workspace.store import GitStore
 
 log = logging.getLogger(__name__)
 
+LAST_WORD = 5.0
+"""Seconds that the end of a run waits to be on the disk."""
 CHECK_TRIES = 6
 """Runs of the goal checks in a row that the machinery may break off before the run ends for it."""
 
@@ -65,10 +68,12 @@ class Engine:
         self._options = options
         self.on_open: Callable[[], None] = lambda: None
         """Called once the journal is open and replayed: the moment to subscribe."""
-        self.beside: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
-        """Entered then, left when all has been said but the journal and the run's lock are still ours."""
+        self.beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
+        """Entered then; left, the last first, when all has been said but the journal and the run's lock are ours."""
         self._parts: Parts | None = None
         self._woken = asyncio.Event()
+        self._patience = Patience(self.wake)
+        """With the want of room on the disk or in memory."""
         self._stopping: RunStatus | None = None
         self._checking: asyncio.Task[None] | None = None
         self._opening: asyncio.Task[None] | None = None
@@ -154,7 +159,10 @@ class Engine:
                 remember_run(
                     options.paths.run.parent, options.task_file, project=options.project, wall=options.clock.wall()
                 )
-                async with self.beside(), contextlib.aclosing(self._hooks()):
+                async with contextlib.AsyncExitStack() as stack:
+                    for one in self.beside:
+                        await stack.enter_async_context(one())
+                    await stack.enter_async_context(contextlib.aclosing(self._hooks()))
                     await store.init()
                     async with Watchdog(options.paths.stalled, self._was_away):
                         return await self._run(goal, store)
@@ -214,13 +222,14 @@ class Engine:
                 first = first.exceptions[0]
             failure = first
         finally:
+            self._patience.close()
             parts.supervisor.close()
         await parts.aclose()
         if failure is not None:
             await self._say_failed(failure)
             raise failure
         if status is self._stopping:  # only now does nothing more happen: this is the last word
-            await recorder.record(RunEnded(status=status, reason="stopped by you"))
+            await self._say_last(RunEnded(status=status, reason="stopped by you"))
         if not any(task.live for task in state.leaves()):
             await asyncio.to_thread(scratch.clear, options.paths, state)
         await vault.hold()
@@ -267,6 +276,7 @@ class Engine:
             "guard": parts.guarding.run,
             "the goal's watch": self._watch_goal,
             "the disk's watch": parts.disk.run,
+            **({"the settings' watch": parts.raising.run} if parts.raising else {}),
         }.items():
             group.create_task(supervised(name, work, self._warn), name=name)
         found = await recover(recorder, self._options.paths, parts.runtime, parts.supervisor, group)
@@ -282,7 +292,13 @@ class Engine:
         """The run's last word, where it can still be written down."""
         if not isinstance(failure, JournalError | OwnedError):
             with contextlib.suppress(JournalError, OwnedError):
-                await self.recorder.record(RunEnded(status=RunStatus.FAILED, reason=one_line(str(failure), 300)))
+                await self._say_last(RunEnded(status=RunStatus.FAILED, reason=one_line(str(failure), 300)))
+
+    async def _say_last(self, event: RunEnded) -> None:
+        """On a disk that takes nothing it is not waited for: the journal tries once more when it is closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                await self.recorder.record(event)
 
     # ---- reacting
 
@@ -358,8 +374,9 @@ class Engine:
             for start in schedule.starts(state, settings.worker_mode, settings.max_concurrent_tasks, now):
                 if parts.spending.may_start(state.tasks[start.task]):
                     parts.supervisor.start(start, group)
-        soon = schedule.soon(state, 0 if parts.disk.held else settings.max_concurrent_tasks)
-        parts.workspaces.ahead([i for i in soon if cut_off(state.tasks[i]) is None], group)
+        if parts.supervisor.calm:
+            soon = schedule.soon(state, 0 if parts.disk.held else settings.max_concurrent_tasks)
+            parts.workspaces.ahead([i for i in soon if cut_off(state.tasks[i]) is None], group)
         parts.landing.release()
         quiet = not (state.busy or state.verifying or parts.landing.busy or self._is_checking())
         quiet = quiet and not any(task.live for task in state.leaves())  # one whose work is just being taken
@@ -372,21 +389,28 @@ class Engine:
         if self._draining and not (state.busy or state.verifying or parts.landing.busy):
             self.interrupt()
             return None
+        short = bool(parts.disk.held or (state.ready and state.no_room))
+        starved = quiet and short and not (state.paused or parts.planning.busy)
+        late = self._patience.look(waits=starved)
         if parts.disk.held:  # it goes on by itself when there is room again; what is reached needs none
             ends = how_it_ends(state) if quiet else None
-            return ends if ends is not None and ends[0] is RunStatus.ACHIEVED else None
+            if ends is not None and ends[0] is RunStatus.ACHIEVED:
+                return ends
+            return for_want_of_room(state) if starved and (late or parts.disk.final) else None
         # What waits for a limit to pass or for a person's key is no stall: there is nothing in it for the planner.
-        waits = schedule.waits(state, now) if state.ready else []
-        held = any(state.tasks[task_id].paused_at for task_id in state.ready)  # by the person, who will let it go
-        held = held or bool(state.ready and state.no_room)
-        stalls = quiet and not waits and not held and not state.paused
+        waits = schedule.waits(state, now) if quiet and state.ready else []
+        held = quiet and any(state.tasks[task_id].paused_at for task_id in state.ready)  # by the person
+        stalls = quiet and not (waits or held or short or state.paused)
         if parts.planning.consider(group, quiet=stalls) or not quiet or state.paused or held:
             return None
         if any(until is not None for until in waits) and not state.capped:
             return None
-        if self._options.attended and state.open_questions():
+        ends = how_it_ends(state)
+        if self._options.attended and (state.open_questions() or ends[0] is RunStatus.BUDGET):
             return None
-        return how_it_ends(state)
+        if short and not state.capped:
+            return for_want_of_room(state) if late else None
+        return ends
 
     def _is_checking(self) -> bool:
         return self._checking is not None and not self._checking.done()
@@ -428,10 +452,15 @@ class Engine:
             status, reason = RunStatus.FAILED, f"the work could not be delivered: {one_line(str(error), 300)}"
         if status is RunStatus.ACHIEVED and not checked(state):
             return False
-        if state.revision != state.told_revision and self._stopping is None and state.planner_failure is None:
+        if status is RunStatus.BUDGET and self.parts.raising is not None:
+            await self.parts.raising.look()
+            if state.capped is None:
+                return False
+        untold = state.revision != state.told_revision and self._stopping is None and state.planner_failure is None
+        if untold and not (status is RunStatus.NEEDS_PERSON and self.parts.disk.held):  # then nobody is told of it now
             return False
         fault("run.ending")
-        await self.recorder.record(RunEnded(status=status, reason=reason))
+        await self._say_last(RunEnded(status=status, reason=reason))
         fault("run.ended")
         return True
 

@@ -7,11 +7,12 @@ left out, becomes the head. Candidates that wait together are checked as one bat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from aura_engine.core.events import AttemptEnded, CheckRan, Landed, Requested
+from aura_engine.core.events import AttemptEnded, CheckRan, Landed, Notice, Requested
 from aura_engine.core.model import Check, Outcome, Phase, Receipt, TaskStatus, Verdict
 from aura_engine.core.routing import backoff
 from aura_engine.core.state import RunState, Task
@@ -31,6 +32,8 @@ from aura_engine.workspace.store import GitStore
 log = logging.getLogger(__name__)
 
 BATCH = 16
+GATHER = 0.25
+"""Seconds that a landing waits, at most, for those whose work is being taken at the same moment."""
 MACHINERY_TRIES = 7
 """Tries of a verification that the machinery breaks off, with back-off: about a minute in all."""
 
@@ -118,6 +121,7 @@ class Landing:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            await self._gather()
             while self._waiting:
                 batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
                 self._working = True
@@ -127,6 +131,19 @@ class Landing:
                 finally:
                     self._working = False
                     self._landed()
+
+    async def _gather(self) -> None:
+        """Workers often end together: checked as one batch, they cost little more than the first of them alone."""
+        state = self._recorder.state
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GATHER):
+                while len(self._waiting) < BATCH and len(state.verifying) > self._known():
+                    await self._wake.wait()
+                    self._wake.clear()
+
+    def _known(self) -> int:
+        """How many of the tasks that wait for their verdict are here."""
+        return len(self._waiting) + len(self._held) + self._delayed
 
     async def _land(self, batch: list[Candidate]) -> None:
         """Land all of a batch or split it; every candidate leaves with a terminal event, held or queued again."""
@@ -170,6 +187,9 @@ class Landing:
         if candidate.tries >= MACHINERY_TRIES:
             self._sent_back(candidate, Outcome.INFRASTRUCTURE, f"could not be verified: {one_line(why, 300)}")
             return
+        if candidate.tries == 1:
+            text = f"{candidate.name} could not be verified and will be tried again: {one_line(why, 300)}"
+            self._recorder.record(Notice(text=text, level="warning"))
         self._delayed += 1
 
         def again() -> None:

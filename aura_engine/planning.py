@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 from aura_engine.core.events import (
     GoalDeclared,
+    Notice,
     PlanChanged,
     PlannerAsked,
     PlannerFailed,
     PlannerReplied,
     QuestionAsked,
 )
-from aura_engine.core.events_planner import Reviewed
+from aura_engine.core.events_planner import OVER_CAP, Reviewed
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.routing import backoff
 from aura_engine.core.text import one_line
@@ -156,14 +157,14 @@ class Planning:
             )
             fault("planner.replied")
             self._apply(draft, talk, call, keys)
-            await self._keep(draft, talk, call)
-            fault("planner.applied")
         except (JournalError, OwnedError):
             raise
         except Exception as error:  # one reply that nobody foresaw must not end the engine
             if not isinstance(error, AuraError | PlannerGaveUp | OSError):
                 log.exception("the planner's conversation broke")
             self._failed(error, talk, call)
+        else:
+            await self._keep(draft, talk, call)
         self._wake()
 
     def _triggers(self, *, quiet: bool) -> list[str]:
@@ -173,13 +174,22 @@ class Planning:
 
     async def _keep(self, draft: Draft, talk: Talk, call: int) -> None:
         """What the planner remembers and what its review found; one that was not put down is what it said."""
-        if draft.review_due:
-            found = draft.review or tools.WriteReview(report=talk.said[:20_000] or "The planner had nothing to say.")
-            work = self._recorder.state.worked(self._recorder.clock.wall())
-            self._recorder.record(Reviewed(call=call, report=found.report, advice=found.advice, work=work))
-            await self._asking.memory.keep_review(found.report, found.advice)
-        if draft.lessons or draft.memory is not None:
-            await self._asking.memory.keep()
+        try:
+            fault("planner.applied")
+            if draft.review_due:
+                said = talk.said[:20_000] or "The planner had nothing to say."
+                found = draft.review or tools.WriteReview(report=said)
+                work = self._recorder.state.worked(self._recorder.clock.wall())
+                self._recorder.record(Reviewed(call=call, report=found.report, advice=found.advice, work=work))
+                await self._asking.memory.keep_review(found.report, found.advice)
+            if draft.lessons or draft.memory is not None:
+                await self._asking.memory.keep()
+        except (JournalError, OwnedError):
+            raise
+        except Exception as error:  # its plan stands: that is no failure of the call
+            log.exception("what the planner wanted to be kept was not")
+            text = f"what the planner wanted to remember could not be written: {one_line(str(error), 300)}"
+            self._recorder.record(Notice(text=text, level="warning"))
 
     def _apply(self, draft: Draft, talk: Talk, call: int, keys: list[str]) -> None:
         """Journal the plan and the reply together; what was true when it was drawn up may have changed meanwhile."""
@@ -240,7 +250,7 @@ class Planning:
                 wait = max(1.0, error.retry_after or backoff(state.planner_failures + 1))
                 retry_at = self._recorder.clock.wall() + wait
         elif isinstance(error, OverCap):
-            kind = "budget"
+            kind = OVER_CAP
         elif state.planner_failures < 1:
             retry_at = self._recorder.clock.wall() + 1.0  # one fresh conversation before a person is asked
         text = error.line() if isinstance(error, AuraError) else str(error)

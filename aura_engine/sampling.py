@@ -70,7 +70,7 @@ class Sampling:
     def _look(self, watched: Mapping[str, Watch]) -> tuple[Machine, dict[str, WorkerGauge]]:
         self._meters = {name: self._meters.get(name) or WorkerMeter() for name in watched}
         workers = {
-            name: self._meters[name].read(watch.tree.look(), watch.tree.container()) for name, watch in watched.items()
+            name: self._meters[name].read(watch.tree.usage(), watch.tree.container()) for name, watch in watched.items()
         }
         seen = self._meter.read(self._disk)
         gpus = tuple(Gpu(gpu.name, gpu.busy, gpu.memory_used, gpu.memory_total) for gpu in self._gpus.read())

@@ -25,6 +25,8 @@ from aura_engine.workers.base import Seen
 
 EVERY = 1.0
 """Seconds between two looks at the working time, where it is capped."""
+SELDOM = 5.0
+"""Seconds between two looks at whether it is capped by now."""
 BROKEN_OFF = frozenset(
     {
         EndKind.KILLED,
@@ -58,6 +60,8 @@ class Spending:
         self, recorder: Recorder, prices: Prices, wake: Callable[[], None], attempts: Path | None = None
     ) -> None:
         self.halt: Callable[[str, EndKind, str], object] = lambda task, kind, why: None
+        self.on_capped: Callable[[CapReached], None] = lambda reached: None
+        """Called when the run's cap has been reached."""
         self._attempts = attempts
         self._recorder = recorder
         self._prices = prices
@@ -137,14 +141,15 @@ class Spending:
 
     async def run(self) -> None:
         """Look at the working time while it is capped, and have workers frozen should this process die; cancel it."""
-        folder = self._attempts if self.caps.run.any else None
-        # A task of its own: an end that comes while it is being started must not leave it behind.
-        warden = asyncio.create_task(asyncio.to_thread(Warden, folder)) if folder else None
+        warden: asyncio.Task[Warden] | None = None
         try:
             while True:
-                await asyncio.sleep(EVERY)
+                if warden is None and self._attempts is not None and self.caps.run.any:
+                    # A task of its own: an end that comes while it is being started must not leave it behind.
+                    warden = asyncio.create_task(asyncio.to_thread(Warden, self._attempts))
+                await asyncio.sleep(EVERY if self.caps.timed else SELDOM)
                 if self.caps.timed and self._running:
-                    self._check_all()
+                    self.check_all()
         finally:
             if warden is not None:
                 await asyncio.to_thread((await warden).dismiss)
@@ -184,7 +189,8 @@ class Spending:
     def _worked(self, attempt: Attempt) -> float:
         return attempt.worked(self._recorder.clock.wall())
 
-    def _check_all(self) -> None:
+    def check_all(self) -> None:
+        """Stop what no longer fits: time has passed, or the caps are others."""
         for name, (task_id, n) in list(self._running.items()):
             task = self._recorder.state.tasks[task_id]
             attempt = task.attempts[n - 1]
@@ -222,7 +228,9 @@ class Spending:
         self.halt(task_id, kind, why)
 
     def _cap_run(self, measure: str, used: Spent) -> None:
-        self._recorder.record(self._reached("run", measure, used, self.caps.run))
+        reached = self._reached("run", measure, used, self.caps.run)
+        self._recorder.record(reached)
+        self.on_capped(reached)
         self.wake()
 
     def _reached(self, scope: str, measure: str, used: Spent, limit: Limit, task: str = "", n: int = 0) -> CapReached:

@@ -98,6 +98,11 @@ class Watch:
         return self._frozen_at is not None
 
     @property
+    def folder(self) -> str:
+        """Where its output is."""
+        return str(self._job.folder)
+
+    @property
     def tree(self) -> Tree:
         """Its processes."""
         return self._tree

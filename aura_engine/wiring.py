@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aura_engine import scratch
 from aura_engine.clock import Clock, SystemClock
+from aura_engine.config.live import Sources
 from aura_engine.config.planner_settings import Approvals
 from aura_engine.config.prices import Prices
 from aura_engine.config.secrets import secrets_in
@@ -40,6 +41,7 @@ from aura_engine.planner.written import WrittenPlan
 from aura_engine.planners_eyes import Eyes
 from aura_engine.planning import Asking, Planning
 from aura_engine.preparing import Preparation
+from aura_engine.raising import Raising
 from aura_engine.recorder import Recorder
 from aura_engine.remembering import Memory
 from aura_engine.report import prompts
@@ -85,6 +87,8 @@ class Options:
     """A person sits before the screen: a question waits for the answer instead of ending the run."""
     written: WrittenPlan | None = None
     """The person's own plan, in place of the planner's first."""
+    sources: Sources | None = None
+    """Where the settings came from: looked at again while the run goes on."""
     clock: Clock = field(default_factory=SystemClock)
 
     @cached_property
@@ -108,6 +112,7 @@ class Parts:
     inquiries: Inquiries
     guarding: Guarding
     disk: DiskGovernor
+    raising: Raising | None
 
     async def aclose(self) -> None:
         """The end of all that goes on in the background; workers go on."""
@@ -182,8 +187,22 @@ async def wire(
         max_tokens=options.settings.api_max_tokens,
         timeout=options.settings.api_timeout,
     )
+    raising = Raising(recorder, options.sources, spending.check_all, wake) if options.sources else None
+    if raising is not None:
+        spending.on_capped = raising.capped
     return Parts(
-        runtime, supervisor, landing, delivering, checks, planning, workspaces, spending, inquiries, guarding, disk
+        runtime,
+        supervisor,
+        landing,
+        delivering,
+        checks,
+        planning,
+        workspaces,
+        spending,
+        inquiries,
+        guarding,
+        disk,
+        raising,
     )
 
 

@@ -76,7 +76,7 @@ class Workspaces:
         self._locks: dict[str, asyncio.Lock] = {}
         self._hidden: tuple[int, list[Check]] = (-1, [])
         self._makers = asyncio.Semaphore(MAKERS)
-        self._checkouts = Checkouts(store, preparation, kept=KEPT, skip={".git"})
+        self._checkouts = Checkouts(store, preparation, kept=KEPT, skip={".git"}, newest=True)
         self._packs = LinePacks(store)
         self._gits: WeakKeyDictionary[CleanCheckout, ThrowawayGit] = WeakKeyDictionary()
         self._given: dict[tuple[str, int], Furnished] = {}

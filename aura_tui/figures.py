@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aura_engine.control.link import GOAL, Live
+from aura_engine.core.events_planner import CAP_SETTINGS
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.schedule import parked
 from aura_engine.core.state import RunState
@@ -96,6 +97,8 @@ def figures(
         symbol, tone, word = "ask", "ask", "needs you"
     elif state.paused:
         symbol, tone, word = "held", "ask", "paused"
+    elif state.no_room:
+        symbol, tone, word = "held", "ask", "no room"
     else:
         symbol, tone, word = "running", "live", "running" if state.started_at else "starting"
     cost = usage.cost + sum(live.cost for live in running)
@@ -139,7 +142,8 @@ def needs_you(state: RunState, counts: Counts, now: float) -> str:
             return f"{role.value} workers: {one_line(holds[0][1])}"
     if state.capped is not None:
         capped = state.capped
-        return f"{MEASURED[capped.measure](capped.cap)} is reached, nothing new starts: raise it, or stop"
+        name = CAP_SETTINGS[capped.measure]
+        return f"{MEASURED[capped.measure](capped.cap)} is reached, nothing new starts: raise {name}, or stop"
     if state.planner_failure and state.planner_failure[2] is None:
         return f"the planner: {one_line(state.planner_failure[1])}"
     blocked = counts.of(ROOT, TaskStatus.BLOCKED)
@@ -162,7 +166,9 @@ def _works(state: RunState, name: str) -> bool:
 
 def _work(state: RunState, goal: Live | None, delivering_since: float, now: float) -> str:
     """`checking A2.3 1/4 12s, delivering`: what takes long tells how far it is and how long it takes."""
-    parts = [f"checking the goal: {one_line(goal.step, 60)}"] if goal else []
+    parts = [one_line(state.no_room, 120)] if state.no_room else []
+    if goal:
+        parts.append(f"checking the goal: {one_line(goal.step, 60)}")
     if state.verifying:
         first = min(state.verifying, key=lambda task_id: state.tasks[task_id].attempts[-1].ended or now)
         task = state.tasks[first]

@@ -84,7 +84,7 @@ def _of_engine(folder: Path, question: str) -> dict[str, Any]:
                     if row["kind"] == "inquiry_answered" and row["event"]["id"] == put["event"]["id"]:
                         return row["event"]
     except (Lost, OSError) as error:
-        raise AuraError(f"The answer did not come: {error}.", cure="Ask again.") from error
+        raise AuraError(f"The answer did not come: {error.strerror or error}.", cure="Ask again.") from error
     raise AuraError("The engine ended before it had answered.", cure="Ask again.")
 
 

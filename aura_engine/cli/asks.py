@@ -264,7 +264,9 @@ def request(folder: Path, command: dict[str, Any]) -> Events:
             if command["kind"] == "stop" and not command["drain"]:
                 _wait_for_end(connection, folder)
     except (Lost, OSError) as error:
-        raise AuraError(f"The engine did not answer: {error}.", cure="aura status says whether it runs.") from error
+        raise AuraError(
+            f"The engine did not answer: {error.strerror or error}.", cure="aura status says whether it runs."
+        ) from error
     return answer["events"]
 
 

@@ -74,7 +74,9 @@ def _plainly(arguments: argparse.Namespace, folder: Path, link: RemoteLink, said
     try:
         view.show(link, skip=int(said["seq"]), recall=RECALL)
     except OSError as error:
-        raise AuraError(f"The engine has gone: {error}.", cure="aura status says how the run stands.") from error
+        raise AuraError(
+            f"The engine has gone: {error.strerror or error}.", cure="aura status says how the run stands."
+        ) from error
     return view.ended or RunStatus.RUNNING
 
 

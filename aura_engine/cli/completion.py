@@ -52,6 +52,9 @@ compdef _aura aura
 """
 FISH = """\
 # aura completion fish: aura completion fish > ~/.config/fish/completions/aura.fish
+function __aura_without_command
+    not __fish_seen_subcommand_from {commands}
+end
 {lines}
 """
 
@@ -124,12 +127,14 @@ def _zsh(found: dict[str, list[Word]]) -> str:
 
 def _fish(found: dict[str, list[Word]]) -> str:
     lines = [f"complete -c aura -n __fish_use_subcommand -a {name} -d {_quoted(COMMANDS[name])}" for name in found]
-    for name, words in found.items():
-        here = f"complete -c aura -n '__fish_seen_subcommand_from {name}'"
+    seen = {"__aura_without_command": found["start"]}  # aura TASK.md
+    seen |= {f"'__fish_seen_subcommand_from {name}'": words for name, words in found.items()}
+    for condition, words in seen.items():
+        here = f"complete -c aura -n {condition}"
         for text, about in {word.text: word.about for word in words}.items():
             what = f"-l {text[2:]}" if text.startswith("--") else f"-a {text}"
             lines.append(f"{here} {what}{f' -d {_quoted(about)}' if about else ''}")
-    return FISH.format(lines="\n".join(lines))
+    return FISH.format(commands=" ".join(found), lines="\n".join(lines))
 
 
 def _quoted(text: str) -> str:

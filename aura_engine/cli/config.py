@@ -74,7 +74,9 @@ def _known(given: str) -> str:
 
     name = full_name(given)
     if name not in INFOS:
-        raise ConfigError(f"There is no setting {name}.", cure=did_you_mean(name) or "aura config show --all")
+        raise ConfigError(
+            f"There is no setting {name}.", cure=did_you_mean(name) or "aura config show --all lists them."
+        )
     return name
 
 
@@ -154,7 +156,7 @@ def _value(arguments: argparse.Namespace, name: str) -> str:
 
 def _write(place: Place, name: str, value: str, *, as_json: bool) -> int:
     """Set it in the person's own file, or take it out, and say where something else goes before it."""
-    from aura_engine.config.load import settled
+    from aura_engine.config.load import CAPS, settled
     from aura_engine.config.references import is_reference
     from aura_engine.config.settings import INFOS
     from aura_engine.config.write import write_settings
@@ -171,6 +173,8 @@ def _write(place: Place, name: str, value: str, *, as_json: bool) -> int:
         print_json(written.model_dump(mode="json"))
         return 0
     print(f"{name} = {shown(name, value)}, in {place.file}." if value else f"{name} is taken out of {place.file}.")
+    if name in CAPS and not other:
+        print("A run that goes on takes it within seconds, unless its own command line sets it.")
     if other:
         print(f"Mind: {other} sets it too, and goes before." if value else f"Mind: {other} still sets it.")
     return 0

@@ -70,7 +70,9 @@ def _follow(folder: Path, since: int, show: Any) -> None:
     except BrokenPipeError:
         raise
     except (Lost, OSError) as error:
-        raise AuraError(f"The engine has gone: {error}.", cure="aura status says how the run stands.") from error
+        raise AuraError(
+            f"The engine has gone: {error.strerror or error}.", cure="aura status says how the run stands."
+        ) from error
 
 
 def _json(row: Row) -> str:

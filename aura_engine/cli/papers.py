@@ -11,7 +11,9 @@ from pydantic import BaseModel
 from aura_engine.cli.main import ASKED, COMMANDS, parser_of
 from aura_engine.doctor.findings import Report
 from aura_engine.report import models
+from aura_engine.report import models_upkeep as upkeep
 from aura_engine.report.account_model import Account
+from aura_engine.setup import told
 
 LIST, OBJECT, LINES = "a list of objects", "one object", "one object a line"
 OUTPUTS: dict[str, tuple[str, type[BaseModel]]] = {
@@ -32,9 +34,26 @@ OUTPUTS: dict[str, tuple[str, type[BaseModel]]] = {
     "report": (OBJECT, Account),
     "doctor": (OBJECT, Report),
     "answer": (OBJECT, models.AnsweredOut),
+    "setup": (OBJECT, told.Outcome),
+    "config show": (OBJECT, told.Shown),
+    "config get": (OBJECT, told.Row),
+    "config set": (OBJECT, told.Written),
+    "config unset": (OBJECT, told.Written),
+    "ask": (OBJECT, upkeep.AskOut),
+    "cleanup": (OBJECT, upkeep.CleanupOut),
+    "fsck": (OBJECT, upkeep.FsckOut),
+    "recover": (OBJECT, upkeep.RecoverOut),
+    "recover WHAT": (OBJECT, upkeep.RestoredOut),
+    "backup": (OBJECT, upkeep.BackupOut),
+    **dict.fromkeys(("start", "restart", "demo", "attach", "events"), (LINES, upkeep.EventLine)),
     **dict.fromkeys(sorted(ASKED), (OBJECT, models.AskedOut)),
 }
-"""What these print with `--json`."""
+"""What these print with `--json`; a command that prints different things has a line for each."""
+WITHOUT = {
+    "completion": "it prints a script for a shell",
+    "config edit": "it opens an editor",
+}
+"""Commands without `--json`, and why."""
 HEAD = """\
 # Every command
 
@@ -60,10 +79,11 @@ def _command(name: str) -> Iterator[str]:
     epilog = parser.epilog or ""
     if epilog:
         yield f"\n```\n{epilog.strip()}\n```"
-    if name in OUTPUTS:
-        shape, model = OUTPUTS[name]
-        fields = ", ".join(f"`{field}`" for field in model.model_fields)
-        yield f"\nWith `--json` it prints {shape}: {fields}."
+    for said, (shape, model) in OUTPUTS.items():
+        if said.split()[0] == name:
+            fields = ", ".join(f"`{field}`" for field in model.model_fields)
+            more = " and the event's own" if model is upkeep.EventLine else ""
+            yield f"\nWith `--json` {'it' if said == name else f'`aura {said}`'} prints {shape}: {fields}{more}."
     yield ""
 
 

@@ -46,16 +46,47 @@ def run(arguments: argparse.Namespace) -> int:
     from aura_engine.cli import start
     from aura_engine.paths import RunPaths, data_dir
 
-    name = arguments.file or arguments.task_file
-    if name:
-        task_file = Path(name).expanduser()
-        if not task_file.exists():
-            raise UsageError(f"There is no task file {task_file}.", cure="Nothing was set aside.")
-        data = data_dir(project_of(), arguments.data_dir or os.environ.get("AURA_DATA_DIR") or None)
-        place = set_aside(RunPaths.of(data, task_file), stop_workers=arguments.stop_workers)
-        if place is not None and not arguments.json:
-            print(f"The run before is kept: {place}", flush=True)
+    data = data_dir(project_of(), arguments.data_dir or os.environ.get("AURA_DATA_DIR") or None)
+    if not (arguments.file or arguments.task_file):
+        arguments.file = _last_goal(data)
+        if not arguments.json:
+            print(f"The goal started last here: {arguments.file}", flush=True)
+    task_file = Path(arguments.file or arguments.task_file).expanduser()
+    if not task_file.exists():
+        raise UsageError(f"There is no task file {task_file}.", cure="Nothing was set aside.")
+    _refuse_what_cannot_start(arguments, task_file)
+    place = set_aside(RunPaths.of(data, task_file), stop_workers=arguments.stop_workers)
+    if place is not None and not arguments.json:
+        print(f"The run before is kept: {place}", flush=True)
     return start.run(arguments)
+
+
+def _refuse_what_cannot_start(arguments: argparse.Namespace, task_file: Path) -> None:
+    """Before anything is set aside. GoalError, ConfigError."""
+    from aura_engine.cli.start import flags_of
+    from aura_engine.config.load import DEFAULT, load_settings
+    from aura_engine.goal.blocks import parse_goal
+    from aura_engine.goal.read import read_goal
+
+    project = project_of()
+    parse_goal(read_goal(task_file, project=project))
+    config = Path(arguments.config).expanduser() if arguments.config else None
+    loaded = load_settings(
+        flags=flags_of(arguments), environ=dict(os.environ), project=project, config_file=config, keys=False
+    )
+    if loaded.settings.api_key or loaded.origin["AURA_API_KEY"] == DEFAULT:  # else it is fetched at the start, once
+        loaded.settings.planner()
+
+
+def _last_goal(data: Path) -> str:
+    """The task file of the run started last. UsageError when there is none."""
+    from aura_engine.paths import last_run, read_index
+
+    folder = last_run(data)
+    known: dict[str, object] = read_index(data)["runs"].get(folder.name, {}) if folder else {}
+    if not known.get("task_file"):
+        raise UsageError(f"There is no run in {data} to begin afresh.", cure="Name its goal: aura restart TASK.md")
+    return str(known["task_file"])
 
 
 def set_aside(paths: RunPaths, *, stop_workers: bool) -> Path | None:

@@ -6,7 +6,8 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from aura_engine.cli.background import Background
@@ -17,6 +18,7 @@ from aura_engine.cli.plain import PlainView
 from aura_engine.cli.screen import Stage
 from aura_engine.cli.view import View
 from aura_engine.clock import SystemClock
+from aura_engine.config.live import Sources
 from aura_engine.config.load import Loaded, load_settings
 from aura_engine.config.prices import prices_of
 from aura_engine.config.survival_settings import OnTerm
@@ -35,6 +37,9 @@ from aura_engine.report.writer import Projections
 from aura_engine.thread import EngineThread
 from aura_engine.wiring import RULES, Options
 from aura_engine.workspace.git import require_git
+
+SETTLE = 3.0
+"""Seconds that what is told beside the journal waits for the journal, which may wait for its disk."""
 
 
 def run_goal(
@@ -68,6 +73,7 @@ def run_goal(
     hired = hire(settings, environ, own_codex=arguments.workerpro_codex)
     paths.ensure(project)
     options = Options(
+        sources=Sources(flags, environ, project, config, loaded),
         project=project,
         task_file=task_file.resolve(),
         paths=paths,
@@ -152,17 +158,9 @@ class Play:
 
     async def _run(self, opened: Callable[[], None]) -> RunStatus:
         engine = self._engine
-        projections = Projections(self._options.paths.state, SystemClock())
-
-        def heard(done: Committed) -> None:
-            projections.note(done.event, done.time, engine.recorder.state)
-            if done.event.kind == "run_ended":
-                self._last = [done]
 
         def on_open() -> None:
-            journal = engine.recorder.journal
-            projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in journal.read())
-            engine.recorder.subscribe(heard)
+            engine.beside.append(self._papers)
             if self._beside is not None:
                 engine.recorder.subscribe(self._beside)
             opened()
@@ -170,8 +168,23 @@ class Play:
                 self._background.ready()
 
         engine.on_open = on_open
+        return await engine.run()
+
+    @contextlib.asynccontextmanager
+    async def _papers(self) -> AsyncGenerator[None]:
+        """Everything that can be read of the run beside its journal is there, and whole, before its lock goes."""
+        recorder = self._engine.recorder
+        projections = Projections(self._options.paths.state, SystemClock(), partial(recorder.journal.flush, SETTLE))
+
+        def heard(done: Committed) -> None:
+            projections.note(done.event, done.time, recorder.state)
+            if done.event.kind == "run_ended":
+                self._last = [done]
+
+        projections.restore((decode(entry.kind, entry.payload), entry.time) for entry in recorder.journal.read())
+        recorder.subscribe(heard)
         try:
-            return await engine.run()
+            yield
         finally:
             await projections.aclose()
             if self._last:

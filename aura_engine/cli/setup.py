@@ -7,7 +7,7 @@ import asyncio
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,8 +93,10 @@ def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int
     if not source.is_file():
         raise ConfigError(f"There is no configuration file {source}.", cure="Correct --from.")
     remarks: list[str] = []
-    values = {
-        name: value for each in user_files(draft.place.environ, source, remarks) for name, value in each.values.items()
+    sources = user_files(draft.place.environ, source, remarks)
+    values = {name: value for each in sources for name, value in each.values.items()}
+    tables = {
+        name: table for each in sources for name, table in (("keys", each.keys), ("prices", each.prices)) if table
     }
     for name, value in values.items():
         if name not in INFOS:
@@ -111,6 +113,8 @@ def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int
     failed = any(finding.level == "problem" for finding in findings)
     written = force or not failed
     notes = draft.save() if written else []
+    if written and tables:
+        notes += _with_tables(draft.place, tables)
     if as_json:
         outcome = Outcome(
             written=written, file=str(draft.place.file), findings=tuple(findings), notes=(*remarks, *notes)
@@ -124,6 +128,16 @@ def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int
         print(f"A trial failed: nothing was written. Correct {source}, or give --force.")
         return 1
     return _said(draft.place, notes)
+
+
+def _with_tables(place: Place, tables: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Take over what only a .toml file has a place for; a sentence where there is none."""
+    from aura_engine.config.write import write_tables
+
+    if place.file.suffix != ".toml":
+        return [f"[{name}] has no place in {place.file}, and is left out." for name in tables]
+    write_tables(place.file, tables)
+    return []
 
 
 async def _tried(draft: Draft) -> list[Finding]:

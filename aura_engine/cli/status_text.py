@@ -27,6 +27,8 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
         lines.append(f"  {status['reason']}")
     if status.get("disk_full"):
         lines.append(f"  DISK_FULL: {status['disk_full']}; nothing new starts until there is room")
+    if status.get("memory_short"):
+        lines.append(f"  no memory: {status['memory_short']}; nothing new starts until there is more")
     others = [f"{n} {name.replace('_', ' ')}" for name, n in tasks.items() if name not in ("total", "completed") and n]
     if others:
         lines.append(f"  tasks: {', '.join(others)}")

@@ -24,8 +24,9 @@ FLAGS = "the command line"
 DEFAULT = "default"
 _OF_CONTAINERS = tuple(f"{PREFIX}DOCKER_{name}" for name in ("HOST", "IMAGE", "EXTRA_ARGS"))
 """What decides where a container runs, what is in it and what it sees."""
-_OF_MONEY = tuple(PREFIX + name.upper() for name in MoneySettings.model_fields)
+OF_MONEY = tuple(PREFIX + name.upper() for name in MoneySettings.model_fields)
 """What decides how much may be spent."""
+CAPS = tuple(name for name in OF_MONEY if name != f"{PREFIX}PRICES")
 _KEYS_AND_ADDRESSES = (
     *((f"AURA_{role}_API_KEY", f"AURA_{role}_BASE_URL") for role in ("PRO", "FLASH", "PRO_FALLBACK", "FLASH_FALLBACK")),
     ("AURA_API_KEY", "AURA_API_BASE_URL"),
@@ -127,7 +128,8 @@ def gather(
             if name in INFOS:
                 chosen.setdefault(name, (value, source.label))
             elif source.label == FLAGS:
-                raise ConfigError(f"There is no setting {name}.", cure=did_you_mean(name))
+                cure = did_you_mean(name) or "aura config show --all lists them."
+                raise ConfigError(f"There is no setting {name}.", cure=cure)
             elif name.startswith(_RUNNER):
                 notes.append(f"{name} (from {source.label}) has no effect any more.")
             else:
@@ -229,5 +231,5 @@ def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[
             cure="If that is what you want: -O AURA_CONTAINMENT=none, or set it in your own configuration.",
         )
     notes: list[str] = []
-    made_of = [name for name in (*_OF_CONTAINERS, *_OF_MONEY) if name in chosen and chosen[name][1] == dotenv]
+    made_of = [name for name in (*_OF_CONTAINERS, *OF_MONEY) if name in chosen and chosen[name][1] == dotenv]
     return notes + [f"{name} is set by {dotenv}: {one_line(chosen[name][0], 120)}" for name in made_of]

@@ -34,6 +34,12 @@ def project_env(project: Path, notes: list[str]) -> list[Source]:
     return _env_source(project / ".env", notes)
 
 
+def files(project: Path, environ: Mapping[str, str], config_file: Path | None) -> list[Path]:
+    """Where settings may be written, those that need not be there too."""
+    own = [config_file] if config_file else [config_folder(environ) / "config.toml", _older(environ)]
+    return [project / ".env", *own]
+
+
 def user_files(environ: Mapping[str, str], config_file: Path | None, notes: list[str]) -> list[Source]:
     """`config_file` alone, or the user's `config.toml` and below it the `config.env` of older versions.
 
@@ -43,8 +49,11 @@ def user_files(environ: Mapping[str, str], config_file: Path | None, notes: list
         if not config_file.is_file():
             raise ConfigError(f"There is no configuration file {config_file}.", cure="Correct --config.")
         return (_toml_source if config_file.suffix == ".toml" else _env_source)(config_file, notes)
-    older = Path(environ.get("HOME") or Path.home()) / ".aura" / "config.env"
-    return [*_toml_source(config_folder(environ) / "config.toml", notes), *_env_source(older, notes)]
+    return [*_toml_source(config_folder(environ) / "config.toml", notes), *_env_source(_older(environ), notes)]
+
+
+def _older(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home()) / ".aura" / "config.env"
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:

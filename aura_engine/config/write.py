@@ -42,6 +42,23 @@ def write_settings(path: Path, changes: Mapping[str, str]) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.", cure="Nothing was changed.") from None
 
 
+def write_tables(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put whole tables, such as `keys` and `prices`, into a `.toml` file. ConfigError."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = path.resolve()
+    try:
+        document = tomlkit.parse(path.read_text("utf-8") if path.exists() else HEADER)
+        for name, table in tables.items():
+            document[name] = dict(table)
+        replace_file(path, tomlkit.dumps(document))
+    except TOMLKitError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", cure=EDIT) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.", cure="Its settings are in it.") from None
+
+
 def replace_file(path: Path, body: str) -> None:
     """Put a configuration in place of the one at `path`, making its folder. OSError."""
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):

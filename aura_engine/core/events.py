@@ -17,6 +17,7 @@ from aura_engine.core.budget import Caps
 from aura_engine.core.events_docker import WorkersPlaced
 from aura_engine.core.events_planner import (
     CapReached,
+    CapsChanged,
     Inquired,
     InquiryAnswered,
     MemoryEdited,
@@ -395,6 +396,7 @@ Event = Annotated[
     | ModelAsked
     | ModelReplied
     | CapReached
+    | CapsChanged
     | MemoryEdited
     | Reviewed
     | Inquired

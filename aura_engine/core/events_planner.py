@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from aura_engine.core.budget import Caps
 from aura_engine.core.duration import format_duration
 from aura_engine.core.model import Frozen, Usage
 
@@ -42,6 +43,14 @@ class CapReached(Frozen):
     cap: float
     task: str = ""
     n: int = 0
+
+
+class CapsChanged(Frozen):
+    """The person changed what may be spent, while the run goes on: what was stopped by a cap looks again."""
+
+    kind: Literal["caps_changed"] = "caps_changed"
+    caps: Caps
+    """In force from here on."""
 
 
 class MemoryEdited(Frozen):
@@ -85,8 +94,21 @@ class InquiryAnswered(Frozen):
     """There is no answer; the text says why."""
 
 
+OVER_CAP = "budget"
+"""A planner's failure: the run's cap left no room to ask it."""
 CAP_SETTINGS = {"cost": "AURA_MAX_COST_USD", "tokens": "AURA_MAX_TOKENS", "work": "AURA_MAX_WORK_TIME"}
 """Measure → the setting of the run's cap."""
+
+
+def caps_words(caps: Caps) -> str:
+    """All caps in force, for a person: `run $20.00; task 2,000,000 tokens`."""
+    told: list[str] = []
+    for scope, limit in (("run", caps.run), ("task", caps.task), ("attempt", caps.attempt)):
+        amounts = [f"${limit.cost:.{2 if limit.cost >= 1 else 4}f}"] if limit.cost else []
+        amounts += [f"{limit.tokens:,} tokens"] if limit.tokens else []
+        amounts += [f"{format_duration(limit.work)} of work"] if limit.work else []
+        told += [f"{scope} {', '.join(amounts)}"] if amounts else []
+    return "; ".join(told) or "no cap is in force"
 
 
 def cap_words(reached: CapReached) -> str:

@@ -408,6 +408,7 @@ _HANDLERS: dict[type[Any], Callable[[RunState, Any, float], None]] = {
     ev.ModelAsked: planner.model_asked,
     ev.ModelReplied: planner.model_replied,
     ev.CapReached: planner.cap_reached,
+    ev.CapsChanged: planner.caps_changed,
     ev.MemoryEdited: planner.memory_edited,
     ev.Reviewed: planner.reviewed,
     ev.Inquired: planner.inquired,

@@ -48,6 +48,13 @@ def cap_reached(state: RunState, e: ev.CapReached, time: float) -> None:
         state.capped = e
 
 
+def caps_changed(state: RunState, e: ev.CapsChanged, time: float) -> None:
+    """See CapsChanged: whether the next step fits now is found out before it is made."""
+    state.caps, state.capped = e.caps, None
+    if state.planner_failure and state.planner_failure[0] == ev.OVER_CAP:
+        state.planner_failure, state.planner_failures = None, 0
+
+
 def memory_edited(state: RunState, e: ev.MemoryEdited, time: float) -> None:
     """See MemoryEdited."""
     state.lessons = list(e.lessons)

@@ -49,6 +49,8 @@ class StatusOut(Out):
     take: str
     disk_full: str
     """Why nothing new starts for want of space; "" while there is enough."""
+    memory_short: str
+    """Why nothing new starts for want of memory; "" while there is enough."""
     owned: bool
     """An engine runs it now."""
     stalled: bool

@@ -65,6 +65,15 @@ def _disk_held(e: ev.DiskHeld, state: RunState, time: float) -> Told:
     return [("bad", text), ("", "nothing new starts until there is room; what runs goes on, and nothing is lost")]
 
 
+def _memory_held(e: ev.MemoryHeld, state: RunState, time: float) -> Told:
+    if not e.text:
+        return [("say", "there is memory again: work goes on")]
+    return [
+        ("bad", f"no memory: {one_line(e.text)}"),
+        ("", "nothing new starts until there is more; what runs goes on"),
+    ]
+
+
 def _workspace_kept(e: ev.WorkspaceKept, state: RunState, time: float) -> Told:
     if not e.folder:
         return []
@@ -211,16 +220,6 @@ def _task_delayed(e: ev.TaskDelayed, state: RunState, time: float) -> Told:
     return [("held", f"{e.task} next try in {span(e.until - time)}")] if e.until > time else []
 
 
-def _cap_reached(e: ev.CapReached, state: RunState, time: float) -> Told:
-    cap = {"cost": f"${e.cap:g}", "tokens": f"{amount(int(e.cap))} tokens", "work": f"{span(e.cap)} of work"}[e.measure]
-    then = ": nothing new starts until it is raised" if e.scope == "run" else ""
-    return [("ask", f"the {e.scope}'s cap of {cap} is reached{then}")]
-
-
-def _inquiry_answered(e: ev.InquiryAnswered, state: RunState, time: float) -> Told:
-    return [("say", f"the planner answers ({e.id}): {one_line(e.answer, 2000)}")]
-
-
 def _role_parked(e: ev.RoleParked, state: RunState, time: float) -> Told:
     reason = one_line(e.reason, 300)
     if e.until is None:
@@ -270,6 +269,7 @@ _TELL: dict[type[Any], Callable[[Any, RunState, float], Told]] = {
     ev.WorkersPlaced: _workers_placed,
     ev.Notice: _notice,
     ev.DiskHeld: _disk_held,
+    ev.MemoryHeld: _memory_held,
     ev.WorkspaceKept: _workspace_kept,
     ev.GoalRead: _goal_read,
     ev.PersonLanded: _person_landed,
@@ -288,8 +288,6 @@ _TELL: dict[type[Any], Callable[[Any, RunState, float], Told]] = {
     ev.TaskSettled: _task_settled,
     ev.TaskDelayed: _task_delayed,
     ev.RoleParked: _role_parked,
-    ev.CapReached: _cap_reached,
-    ev.InquiryAnswered: _inquiry_answered,
     ev.GoalChecked: _goal_checked,
     ev.Requested: _requested,
     ev.RunEnded: _run_ended,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aura_engine.core import events_planner as ev
-from aura_engine.core.events_planner import CAP_SETTINGS, cap_words
+from aura_engine.core.events_planner import CAP_SETTINGS, cap_words, caps_words
 from aura_engine.core.state import RunState
 from aura_engine.core.text import clean, one_line
 from aura_engine.report.words import count
@@ -17,10 +17,13 @@ MAX_LINES = 40
 
 def _cap_reached(e: ev.CapReached, state: RunState, time: float) -> Told:
     if e.scope == "run":
-        told = [("held", f"the run's cap: {cap_words(e)}; nothing new starts")]
-        return [*told, ("", f"to go on, raise {CAP_SETTINGS[e.measure]} and start again")]
+        return [("ask", f"the run's cap ({CAP_SETTINGS[e.measure]}): {cap_words(e)}; nothing new starts")]
     whose = f"{e.task}#{e.n}" if e.scope == "attempt" else f"{e.task}, all its attempts"
     return [("held", f"the cap of {whose}: {cap_words(e)}")]
+
+
+def _caps_changed(e: ev.CapsChanged, state: RunState, time: float) -> Told:
+    return [("say", f"you changed what may be spent: {caps_words(e.caps)}")]
 
 
 def _memory_edited(e: ev.MemoryEdited, state: RunState, time: float) -> Told:
@@ -45,6 +48,7 @@ def _inquiry_answered(e: ev.InquiryAnswered, state: RunState, time: float) -> To
 
 TELL_PLANNER: dict[type[Any], Callable[[Any, RunState, float], Told]] = {
     ev.CapReached: _cap_reached,
+    ev.CapsChanged: _caps_changed,
     ev.MemoryEdited: _memory_edited,
     ev.Reviewed: _reviewed,
     ev.Inquired: _inquired,

@@ -32,6 +32,7 @@ def status_json(state: RunState, now: float, decisions: Sequence[dict[str, Any]]
         "reason": one_line(state.ended_reason),
         "paused": state.paused,
         "disk_full": one_line(state.disk_full),
+        "memory_short": one_line(state.memory_short),
         "task_file": state.task_file,
         "revision": state.revision[:8],
         "started": iso(state.started_at) if state.started_at else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord, LaunchSpec, Signal, SignalKind, Usage
+from aura_engine.core.sentence import spoken
 from aura_engine.workers.base import GRACE, Job, RoleSettings, Seen
 from aura_engine.workers.endings import ending_of
 from aura_engine.workers.stream import LineParser, count_of, status_of, table_of, text_of
@@ -93,7 +94,7 @@ class BuiltinParser(LineParser):
             case "usage":
                 yield self._usage(event)
             case "retry":
-                text = f"{text_of(event.get('message'))}; next in {float(event['delay']):.1f} s"
+                text = f"{spoken(text_of(event.get('message')))}; next in {float(event['delay']):.1f} s"
                 yield Signal(kind=SignalKind.RETRY, status=status_of(event.get("status")), text=text_of(text))
             case "error":
                 self._error = event

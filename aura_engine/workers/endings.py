@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from aura_engine.core.model import Ending, EndKind, ExitRecord
+from aura_engine.core.sentence import spoken
 from aura_engine.core.text import one_line
 from aura_engine.workers.base import Seen
 from aura_engine.workers.patterns import classify, classify_output, retry_after
@@ -50,7 +51,7 @@ def _judge(exit: ExitRecord, seen: Seen, stderr_tail: str, reasons: Mapping[str,
         return EndKind.CRASHED, f"ended with {how} after it had said it was done"
     if seen.failed is not None:
         known = reasons.get(seen.reason) or classify(seen.failed, seen.status)
-        said = seen.failed or seen.reason
+        said = spoken(seen.failed) or seen.reason
         unsaid = seen.status is not None and str(seen.status) not in said
         return known or EndKind.CRASHED, f"{said} (HTTP status {seen.status})" if unsaid else said
     last = next((line for line in reversed(stderr_tail.splitlines()) if line.strip()), "")

@@ -106,10 +106,12 @@ class Setup(ModalScreen[list[str] | None]):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         """To the next line, from the last one to the trial."""
-        if event.input is self.query(Input).last():
-            self._take()
+        fields = list(self.query(Input))
+        behind = fields[fields.index(event.input) + 1 :] if event.input in fields else []
+        if behind:
+            behind[0].focus()  # not the one behind the cursor, which has gone on already where someone types ahead
         else:
-            self.focus_next(Input)
+            self._take()
 
     @on(Input.Changed)
     def _changed(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,15 +13,24 @@ import aura_engine
 from aura_engine.cli.main import ASKED, COMMANDS, main, parser_of
 from aura_engine.cli.options import command
 from aura_engine.cli.papers import LIST, OBJECT, OUTPUTS, commands_page
-from aura_engine.errors import UsageError
+from aura_engine.errors import ConfigError, UsageError
 from aura_engine.report import models
 
 Say = Callable[..., str]
 LISTS = {name: model for name, (shape, model) in OUTPUTS.items() if shape == LIST and name != "clean-workspaces"}
+ELSEWHERE = {
+    "setup",
+    "ask",
+    "fsck",
+    "backup",
+    "recover WHAT",
+    *(name for name in OUTPUTS if name.startswith("config ")),
+}
+"""Tested where they are at home, or below."""
 DOCUMENTS = {
     name: model
     for name, (shape, model) in OUTPUTS.items()
-    if shape == OBJECT and name not in ASKED | {"answer", "doctor"}
+    if shape == OBJECT and name not in ASKED | {"answer", "doctor"} | ELSEWHERE
 }
 
 
@@ -131,3 +141,27 @@ def test_without_a_run_every_one_says_how_to_begin() -> None:
 def test_the_page_of_all_commands_is_current() -> None:
     page = Path(aura_engine.__file__).parent.parent / "docs" / "commands.md"
     assert page.read_text("utf-8") == commands_page(), "run: python -m aura_engine.cli.papers"
+
+
+def test_beginning_afresh_takes_the_goal_started_last(ran: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    (ran.project / "task.md").unlink()  # so that nothing is started
+    with pytest.raises(UsageError, match="There is no task file") as error:
+        main(["restart"])
+    assert error.value.cure == "Nothing was set aside."
+    assert capsys.readouterr().out == f"The goal started last here: {ran.project / 'task.md'}\n"
+
+
+def test_beginning_afresh_without_a_run_says_how() -> None:
+    with pytest.raises(UsageError, match="to begin afresh") as error:
+        main(["restart"])
+    assert "aura restart TASK.md" in error.value.cure
+
+
+def test_nothing_is_set_aside_for_what_could_not_start(
+    ran: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AURA_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="no API key"):
+        main(["restart"])
+    assert ran.paths.journal.exists()

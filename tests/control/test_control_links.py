@@ -155,6 +155,30 @@ async def test_local_telemetry_is_there_while_somebody_watches(engine):
     await watching
 
 
+async def test_local_figures_are_made_only_while_a_screen_looks_at_them(engine, monkeypatch):
+    monkeypatch.setattr("aura_engine.control.local.WANTED", 0.1)
+    monkeypatch.setattr("aura_engine.control.local.SAMPLE_EVERY", 0.01)
+    asked: list[float] = []
+    figures = engine.host.telemetry
+
+    def telemetry():
+        asked.append(engine.loop.time())
+        return figures()
+
+    engine.host.telemetry = telemetry
+    watching = asyncio.create_task(take(engine.link, 0, 1))
+    await asyncio.sleep(0.1)
+    assert asked == []
+    async with asyncio.timeout(20):
+        while not engine.link.telemetry():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        while not engine.link._asleep:  # noqa: ASYNC110 - nobody looks any more
+            await asyncio.sleep(0.01)
+    assert asked
+    engine.call(engine.host.say("x"))
+    await watching
+
+
 async def test_remote_tells_the_same(stage, host):
     await host.say(*(f"{n}" for n in range(700)))
     async with stage.serving():

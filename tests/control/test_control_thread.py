@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -22,7 +23,7 @@ class StubEngine:
 
     def __init__(self, folder: Path, make_host, story) -> None:
         self.on_open = lambda: None
-        self.beside = None
+        self.beside = []
         self.ready = False
         run = folder / "run"
         run.mkdir()
@@ -44,7 +45,9 @@ class StubEngine:
         self.recorder = self._make_host(self._folder).recorder
         try:
             self.on_open()
-            async with self.beside():
+            async with contextlib.AsyncExitStack() as stack:
+                for one in self.beside:
+                    await stack.enter_async_context(one())
                 return await self._story(self)
         finally:
             await self.recorder.journal.close()

@@ -11,6 +11,7 @@ import pytest
 
 from aura_engine.demo.brains import plan_brain, task, write
 from aura_engine.demo.server import ScriptedModel
+from aura_engine.report.models_upkeep import AskOut
 
 PLAN = {
     "tasks": [task("Greet", "grep -q hello greeting.txt")],
@@ -44,6 +45,7 @@ def test_a_question_after_the_run_is_answered_and_journaled(bench, model: Script
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "It landed at once.\n\n(from A1, event 2; aura events shows them)\n"
     told = json.loads(ask(bench, model, "again?", "--json").stdout)
+    assert AskOut.model_validate(told)
     assert told == {"id": "a2", "answer": "It landed at once.", "tasks": ["A1"], "events": [2]}
     events = [json.loads(line) for line in bench.ask("events", "--json").splitlines()]
     kinds = [event["kind"] for event in events if event["kind"] != "notice"][-8:]

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from aura_engine.config.live import Sources
 from aura_engine.config.load import load_settings
 from aura_engine.core.events import Event
 from aura_engine.core.model import RunStatus
@@ -119,7 +120,8 @@ class Stage:
             # The programs here keep their log beside them, which is outside of what a contained worker may touch.
             wanted = {**api, **flash, "CONTAINMENT": "none", **settings}
             flags = {name: value.replace("{model}", model.url) for name, value in wanted.items()}
-            loaded = load_settings(flags=flags, environ={}, project=self.project)
+            environ = {"HOME": str(self.folder)}
+            loaded = load_settings(flags=flags, environ=environ, project=self.project)
             hired = hire(loaded.settings, os.environ)
             options = Options(
                 project=self.project,
@@ -131,6 +133,7 @@ class Stage:
                 fallbacks=hired.second,
                 written=written,
                 attended=attended,
+                sources=Sources(flags, environ, self.project, None, loaded),
             )
             play = Play(Engine(options), self.project)
 

@@ -47,7 +47,7 @@ async def test_its_time_counts_and_nothing_of_it_is_left(stage):
     async with stage.play(**job("sleep 60"), TASK_BUDGET="1s") as play:
         ended = await play.until(lambda event: event.kind == "worker_ended")
         assert ended.ending.kind is EndKind.OUT_OF_TIME
-        assert not _still_there(play)
+        await stage.eventually(lambda: not _still_there(play))
 
 
 async def test_a_job_can_be_killed(stage):

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from aura_engine import landing as landing_module
+from aura_engine import supervisor as supervisor_module
 from aura_engine.core.model import Outcome, RunStatus
 from aura_engine.demo.brains import Claim, task
+from aura_engine.landing import Candidate, Landing
+from aura_engine.supervisor import Supervisor
 
 
 async def test_work_that_conflicts_with_a_neighbour_in_the_queue_is_redone_on_top_of_it(stage):
@@ -48,3 +58,60 @@ async def test_work_that_conflicts_with_a_neighbour_in_the_queue_is_redone_on_to
     neighbour = next(event for event in play.of("landed") if event.task not in ("A1", conflict.task))
     again = next(event for event in play.of("attempt_starting") if (event.task, event.n) == (conflict.task, 2))
     assert again.base == neighbour.commit
+
+
+@pytest.fixture
+def landing():
+    """One that knows of two tasks that wait for their verdict."""
+    recorder: Any = SimpleNamespace(state=SimpleNamespace(verifying={"A1", "A2"}))
+    nothing: Any = None
+    return Landing(recorder, nothing, nothing, nothing, nothing)
+
+
+def waiting(name: str) -> Candidate:
+    return Candidate(name, 1, "base", "snapshot", "tree", 1.0)
+
+
+async def test_a_landing_waits_for_work_that_is_just_being_taken(landing, monkeypatch):
+    monkeypatch.setattr(landing_module, "GATHER", 20.0)
+    landing.put(waiting("A1"))
+    gathering = asyncio.create_task(landing._gather())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not gathering.done()
+    landing.put(waiting("A2"))
+    await asyncio.wait_for(gathering, 5)
+
+
+async def test_a_landing_waits_for_nobody_for_long(landing, monkeypatch):
+    monkeypatch.setattr(landing_module, "GATHER", 0.01)
+    landing.put(waiting("A1"))
+    await asyncio.wait_for(landing._gather(), 5)
+
+
+async def test_the_next_worker_is_started_before_the_work_of_the_last_is_taken(stage, monkeypatch):
+    monkeypatch.setattr(supervisor_module, "START_FIRST", 20.0)
+    collect = Supervisor.collect
+    places: list[bool] = []
+
+    async def spy(self: Supervisor, task_id: str, n: int) -> None:
+        state = self._recorder.state
+        places.append(self.calm and (len(state.busy) == 2 or not state.ready))
+        await collect(self, task_id, n)
+
+    monkeypatch.setattr(Supervisor, "collect", spy)
+    names = [f"T{number}" for number in range(6)]
+    plan = {
+        "tasks": [task(name, f"test -e {name}.txt") for name in names],
+        "checks": [{"name": "all", "run": "test $(ls T*.txt | wc -l) -eq 6"}],
+    }
+    workers = {name: [f"echo 1 > {name}.txt", Claim("Done.")] for name in names}
+    settings = {
+        "FLASH_BACKEND": "builtin",
+        "FLASH_BASE_URL": "{model}",
+        "FLASH_MODEL": "m",
+        "MAX_CONCURRENT_TASKS": "2",
+    }
+    async with stage.play(plan=plan, workers=workers, **settings) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    assert places == [True] * 6

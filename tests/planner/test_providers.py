@@ -33,6 +33,7 @@ from aura_engine.planner.providers.base import (
     kind_of,
     make_provider,
 )
+from aura_engine.planner.providers.stream import load
 
 KINDS = ("anthropic", "openai")
 SCHEMA = {"type": "object", "properties": {"tasks": {"type": "array"}}}
@@ -428,3 +429,12 @@ def test_making_a_provider_imports_no_sdk_and_hides_the_key() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
     assert "key" not in repr(ProviderSettings("openai", "key")).replace("api_key", "")
+
+
+async def test_what_an_sdk_brings_is_walked_by_no_collection_and_loaded_once(monkeypatch):
+    frozen: list[None] = []
+    monkeypatch.setattr("aura_engine.planner.providers.stream.gc.freeze", lambda: frozen.append(None))
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    first = await load("colorsys")
+    assert await load("colorsys") is first
+    assert len(frozen) == 1

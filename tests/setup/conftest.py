@@ -149,6 +149,15 @@ class Terminal:
             assert self.read(0.2) or self.process.poll() is None, f"it ended: {self.seen[-1500:]}"
         return self.seen
 
+    def came(self, words: Sequence[str], limit: float) -> bool:
+        """Whether all of these are printed within so many seconds, counted from the last keys."""
+        end = time.monotonic() + limit
+        while not all(_flat(each) in _flat(self.seen) for each in words):
+            if time.monotonic() > end:
+                return False
+            self.read(0.2)
+        return True
+
     def press(self, keys: str) -> None:
         self.seen = ""
         os.write(self.master, keys.encode())

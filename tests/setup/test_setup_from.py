@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,17 @@ def test_a_file_is_tried_and_taken_over(set_up, stage):
     outcome = Outcome.model_validate_json(again.stdout)
     assert (outcome.written, outcome.file) == (True, str(stage.config))
     assert {finding.about for finding in outcome.findings} >= {"planner", "builtin", "pro", "flash"}
+
+
+def test_keys_and_prices_are_kept(set_up, stage):
+    tables = '[keys]\n"worker.kill" = "K"\n\n[prices]\n"my-model" = { input = 0.5, output = 2.0 }\n'
+    assert set_up("--from", answers(stage, stage.answers + tables)).returncode == 0
+    written = tomllib.loads(stage.config.read_text())
+    assert (written["keys"], written["prices"]["my-model"]["output"]) == ({"worker.kill": "K"}, 2.0)
+    assert written["api_model"] == "right-model"
+    env = stage.project / "other.env"
+    done = set_up("--from", answers(stage, stage.answers + tables), "-o", str(env))
+    assert "[keys] has no place in" in " ".join(done.stdout.split())
 
 
 def test_a_failing_trial_writes_nothing_unless_forced(set_up, stage, dead_url):

@@ -176,6 +176,19 @@ def test_pauses_say_since_when() -> None:
     assert note(seen(run), "A1.1", run) == "ready"
 
 
+def test_the_want_of_room_is_in_the_header() -> None:
+    run = small().add(ev.DiskHeld(text="only 1 GB is free"))
+    figures = seen(run).figures(run.now, {})
+    assert (figures.state, figures.tone, figures.work) == ("no room", "ask", "only 1 GB is free")
+    run.add(ev.DiskHeld(text=""))
+    assert seen(run).figures(run.now, {}).state == "running"
+
+
+def test_a_cap_names_the_setting_that_raises_it() -> None:
+    run = small().add(ev.CapReached(scope="run", measure="cost", cap=5.0, used=4.9))
+    assert "raise AURA_MAX_COST_USD, or stop" in seen(run).figures(run.now, {}).needs_you
+
+
 def test_a_paused_worker_says_so() -> None:
     run = small().start("A1.1").add(ev.Requested(command="pause", task="A1.1"))
     row = seen(run).row("A1.1", run.now)

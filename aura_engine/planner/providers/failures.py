@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, cast
 
+from aura_engine.core.sentence import spoken
+from aura_engine.core.text import clean
 from aura_engine.errors import ProviderError, ProviderFailure
 
 RETRY_AFTER_CAP = 86_400.0
@@ -88,7 +90,8 @@ def api_failure(
     kinds, text = _said(body)
     wait = parse_retry_after(headers)
     kind = classify(status, kinds, " ".join((*kinds, text)), wait)
-    shown = text.replace(secret, "…") if secret else text
+    said = clean(spoken(text)) or ", ".join(kinds)
+    shown = said.replace(secret, "…") if secret else said
     code = "" if status in (None, 200) else f" with {status}"
     return ProviderError(
         kind,
