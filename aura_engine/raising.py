@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from aura_engine.config.live import Sources, Stamp, how_to_set, overruled
+from aura_engine.config.live import Sources, Stamp, how_to_set, overruled, without_loss
 from aura_engine.config.load import CAPS, Loaded
 from aura_engine.config.settings import INFOS
 from aura_engine.core.events import Notice
@@ -21,6 +21,8 @@ EVERY = 10.0
 """Seconds between two looks at the files: one costs a thread's wake-up."""
 EVERY_CAPPED = 1.0
 """While the run waits for nothing else."""
+REST = 1.0
+"""Seconds that changed files must stand still: an editor empties a file, or takes it away, before it fills it."""
 
 
 class Raising:
@@ -63,15 +65,18 @@ class Raising:
 
     async def look(self) -> None:
         """Take over what the files say of caps, if one of them has changed; tell of what does not count."""
-        stamp = await asyncio.to_thread(self._sources.stamp)
+        stamp = await self._at_rest()
         if stamp == self._stamp:
             return
         try:
             now, in_files = await asyncio.to_thread(lambda: (self._sources.load(), self._sources.in_files()))
-        except ConfigError as error:
+        except (ConfigError, OSError, ValueError, RecursionError) as error:
             self._say(f"{error} The settings as they were stay in force.", "warning")
             self._stamp = stamp
             return
+        if await asyncio.to_thread(self._sources.stamp) != stamp:
+            return  # the next look takes it
+        now, gone = without_loss(self._now, now)
         first, self._stamp = self._stamp is None, stamp
         before, self._in_files = self._in_files, in_files
         earlier, self._now = self._now, now
@@ -81,24 +86,33 @@ class Raising:
             self._wake()
         if first:
             return
-        for sentence in overruled(now, before or {}, in_files):
+        for sentence in (*overruled(now, before or {}, in_files), *gone):
             self._say(sentence, "warning")
         if others := _others(earlier, now):
             self._say(f"Changed, and counting from the next start on: {', '.join(others)}.", "info")
+
+    async def _at_rest(self) -> Stamp:
+        """What the files look like once nobody is just writing them."""
+        stamp = await asyncio.to_thread(self._sources.stamp)
+        while self._stamp not in (None, stamp):
+            await asyncio.sleep(REST)
+            before, stamp = stamp, await asyncio.to_thread(self._sources.stamp)
+            if before == stamp:
+                break
+        return stamp
 
     def _say(self, text: str, level: Literal["info", "warning"]) -> None:
         self._recorder.record(Notice(text=one_line(text, 500), level=level))
 
 
 def _twice(reached: CapReached) -> str:
-    """Twice the cap, as the setting is written."""
-    match reached.measure:
-        case "cost":
-            return f"{2 * reached.cap:g}"
-        case "tokens":
-            return f"{2 * reached.cap:.0f}"
-        case "work":
-            return f"{math.ceil(reached.cap / 30)}m"
+    """Twice what is allowed or used, as the setting is written."""
+    twice = 2 * max(reached.cap, reached.used)
+    if reached.measure == "work":
+        return f"{math.ceil(twice / 60)}m"
+    step = 10.0 ** (math.floor(math.log10(twice)) - 1) if twice > 0 else 1.0  # two digits are enough
+    rounded = math.ceil(round(twice / step, 6)) * step
+    return f"{rounded:.0f}" if reached.measure == "tokens" else f"{rounded:.6g}"
 
 
 def _others(before: Loaded, now: Loaded) -> list[str]:

@@ -156,6 +156,8 @@ class Steering:
 
     async def quit(self, task: str) -> None:
         """Leave: with the run going on, or ending it first. An edit of the goal that is not saved is kept."""
+        if not await self._keeps_the_edit():
+            return
         if self._app.model.state.status is not RunStatus.RUNNING or self._app.link.read_only:
             self._app.leave()
             return
@@ -174,6 +176,17 @@ class Steering:
         elif chosen is not None:
             why = await self._bridge.send(Stop(drain=chosen == "drain"))
             self._app.say(f"Not stopped: {why}." if why else "Stopping.", "error" if why else "information")
+
+    async def _keeps_the_edit(self) -> bool:
+        """False where it cannot be kept and the person wants to stay for it."""
+        draft = self._app.model.draft
+        if draft is None:
+            return True
+        try:
+            await self._app.link.keep_draft((draft.base, draft.text))
+        except (OSError, UnicodeError) as error:
+            return await self._confirmed(f"Your edit of the goal cannot be kept ({error}). Leave, and lose it?")
+        return True
 
     # The dialogs' widgets take 50 ms to import: not before somebody is asked something.
 

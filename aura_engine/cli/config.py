@@ -174,7 +174,7 @@ def _write(place: Place, name: str, value: str, *, as_json: bool) -> int:
         return 0
     print(f"{name} = {shown(name, value)}, in {place.file}." if value else f"{name} is taken out of {place.file}.")
     if name in CAPS and not other:
-        print("A run that goes on takes it within seconds, unless its own command line sets it.")
+        print("A run that goes on takes it within seconds, unless its command line, environment or .env sets it.")
     if other:
         print(f"Mind: {other} sets it too, and goes before." if value else f"Mind: {other} still sets it.")
     return 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aura_engine.config.fields import PREFIX
-from aura_engine.config.load import CAPS, FLAGS, Loaded, gather, load_settings
+from aura_engine.config.load import CAPS, DEFAULT, FLAGS, Loaded, gather, load_settings
+from aura_engine.config.settings import INFOS
 from aura_engine.config.sources import files
 
 ENVIRONMENT = "the environment"
@@ -55,16 +56,28 @@ def overruled(
             yield f"{name} is {text} in {file} now, but {now.origin[name]} sets it for this run, which goes before."
 
 
+def without_loss(before: Loaded, now: Loaded) -> tuple[Loaded, list[str]]:
+    """The settings as they are now with the caps that nothing sets any more as they were, and a sentence for each.
+
+    A file that is away for a moment must not lift them: only a value that somebody wrote does.
+    """
+    gone = [name for name in CAPS if before.origin[name] != DEFAULT == now.origin[name]]
+    kept = {INFOS[name].field: getattr(before.settings, INFOS[name].field) for name in gone}
+    told = [f"{name} is set nowhere any more: it stays in force until the next start; 0 lifts it now." for name in gone]
+    origin = {**now.origin, **{name: before.origin[name] for name in gone}}
+    return replace(now, settings=now.settings.model_copy(update=kept), origin=origin), told
+
+
 def how_to_set(name: str, value: str, origin: str, config_file: Path | None) -> str:
     """What a person types to change a setting that comes from `origin` (see Loaded)."""
     if origin == FLAGS:
         return f"end this run (aura stop) and start it again with -O {name}={value}"
     if origin == ENVIRONMENT:
         return f"end this run (aura stop) and start it again with {name}={value} in the environment"
-    if config_file is not None:
-        return f"aura config set {name} {value} --config {config_file}"
     if Path(origin).name == ".env":
         return f"write {name}={value} into {origin}"
+    if config_file is not None:
+        return f"aura config set {name} {value} --config {config_file}"
     return f"aura config set {name} {value}"
 
 

@@ -142,5 +142,12 @@ def _read(path: Path, notes: list[str]) -> str | None:
 
 def _warn_if_open(path: Path, values: Mapping[str, str], notes: list[str]) -> None:
     holds_keys = any(values[name] and name in INFOS and INFOS[name].secret for name in values)
-    if holds_keys and os.name == "posix" and path.stat().st_mode & 0o077:
+    if holds_keys and os.name == "posix" and _others_read(path):
         notes.append(f"{path} holds keys and other users may read it: chmod 600 '{path}'")
+
+
+def _others_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except FileNotFoundError:  # it has just been taken away
+        return False

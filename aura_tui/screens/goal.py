@@ -45,7 +45,10 @@ class Goal(Place):
         self.edit = Edit()
         self._saved: tuple[str, float] | None = None
         self._kept: Draft | None = None
-        """What is known to be on the disk of this edit."""
+        """What was last put on the disk of this edit."""
+        self._keeping = asyncio.Lock()
+        self._sure = True
+        """It is there."""
         self._problems: tuple[revise.Problem, ...] = ()
         self._needle = ""
         self._from = (0, 0)
@@ -117,20 +120,22 @@ class Goal(Place):
     @work(exclusive=True, group="goal-file", exit_on_error=False)
     async def _look(self) -> None:
         """Take the file in; notice when somebody else has changed it."""
+        first, draft = not self.edit.loaded, self.model.draft
         try:
             text = await self.aura.link.goal()
+            if first and draft is None and (kept := await self.aura.link.draft()):
+                self._kept = draft = Draft(*kept)
         except (AuraError, OSError, UnicodeError) as error:
             why = error.line() if isinstance(error, AuraError) else str(error)
             self.query_one("#goal-note", Title).set([(f"It cannot be read: {one_line(why, 200)}", "bad")])
             return
-        first = not self.edit.loaded
         match self.edit.saw(text):
             case Saw.FRESH:
                 early = self.editor.text if first else ""
                 self.edit.took(text, self.editor.take(text))
                 self._check()
                 if first:
-                    await self._go_on(text)
+                    self._go_on(text, draft)
                     if early:  # typed before the file was here
                         self.editor.insert(early)
                 else:
@@ -142,11 +147,8 @@ class Goal(Place):
                 pass
         self._say()
 
-    async def _go_on(self, disk: str) -> None:
+    def _go_on(self, disk: str, draft: Draft | None) -> None:
         """With what was edited before and not saved."""
-        kept = await self.aura.link.draft() if self.model.draft is None else None
-        self._kept = Draft(*kept) if kept else None
-        draft = self._kept or self.model.draft
         if draft is not None and draft.text != self.edit.clean:
             self.edit.base = draft.base
             self.edit.theirs = disk if disk != draft.base else None
@@ -172,21 +174,23 @@ class Goal(Place):
     async def _check(self) -> None:
         """Keep the edit and mark what is wrong with the blocks, once the keys rest."""
         await asyncio.sleep(REST)
-        await self._keep()
+        self.run_worker(self._keep(), group="goal-keep", exit_on_error=False)  # which the next key does not break off
         self._problems = await asyncio.to_thread(revise.problems_of, self.editor.text)
         self.editor.mark({max(0, each.line - 1): each.what for each in reversed(self._problems)})
         self._say()
 
     async def _keep(self) -> None:
         """A hang-up takes the screen away unasked: what was typed outlives it."""
-        draft = self.edit.draft
-        if draft == self._kept:
-            return
-        try:
-            await self.aura.link.keep_draft((draft.base, draft.text) if draft else None)
-        except (OSError, UnicodeError) as error:
-            self.aura.say(f"Your edit is kept on this screen only: {error}.", "warning")
-        self._kept = draft
+        async with self._keeping:
+            draft = self.edit.draft
+            if draft == self._kept and self._sure:
+                return
+            self._kept, self._sure = draft, False
+            try:
+                await self.aura.link.keep_draft((draft.base, draft.text) if draft else None)
+                self._sure = True
+            except (OSError, UnicodeError) as error:
+                self.aura.say(f"Your edit is kept on this screen only: {error}.", "warning")
 
     def _say(self) -> None:
         """Bring the lines above and below the text up to date."""

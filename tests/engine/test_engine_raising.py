@@ -28,13 +28,19 @@ def step(number: int) -> dict[str, Any]:
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raising, "EVERY", 0.05)
     monkeypatch.setattr(raising, "EVERY_CAPPED", 0.05)
+    monkeypatch.setattr(raising, "REST", 0.05)
 
 
 def capped_at(stage: Any, tokens: int) -> Path:
-    path = stage.project / ".env"
-    path.write_text(f"AURA_MAX_TOKENS={tokens}\n")
-    path.chmod(0o600)
-    return path
+    return written(stage, f"AURA_MAX_TOKENS={tokens}\n")
+
+
+def written(stage: Any, text: str) -> Path:
+    """The project's `.env`, in one step."""
+    path, fresh = stage.project / ".env", stage.folder / "fresh"
+    fresh.touch(0o600)
+    fresh.write_text(text)
+    return fresh.replace(path)
 
 
 async def test_a_cap_raised_while_the_run_waits_at_it_resumes_it_to_its_goal(stage) -> None:
@@ -89,7 +95,7 @@ async def test_a_cap_of_the_command_line_stays_and_says_so(stage) -> None:
     program = stage.program("claude", [step(1), step(2), WAIT])
     async with stage.play(CLAUDE_BIN=str(program), attended=True, MAX_TOKENS=str(2 * MILLION)) as play:
         told = await play.until(lambda event: event.kind == "notice" and "raise the cap" in event.text)
-        assert "start it again with -O AURA_MAX_TOKENS=4000000" in told.text
+        assert "start it again with -O AURA_MAX_TOKENS=4100000" in told.text
         capped_at(stage, 9 * MILLION)
         told = await play.until(lambda event: event.kind == "notice" and "goes before" in event.text)
         assert told.text.startswith(f"AURA_MAX_TOKENS is {9 * MILLION} in {stage.project / '.env'} now, but")
@@ -106,13 +112,46 @@ async def test_a_cap_set_while_nothing_was_capped_holds(stage) -> None:
 
 async def test_a_file_that_cannot_be_used_changes_nothing_and_other_settings_wait(stage) -> None:
     program = stage.program("claude", [WAIT])
-    path = capped_at(stage, 9 * MILLION)
+    capped_at(stage, 9 * MILLION)
     async with stage.play(CLAUDE_BIN=str(program), attended=True) as play:
         await play.until(lambda event: event.kind == "attempt_started")
-        path.write_text("AURA_MAX_TOKENS=lots\n")
+        written(stage, "AURA_MAX_TOKENS=lots\n")
         told = await play.until(lambda event: event.kind == "notice" and "stay in force" in event.text)
         assert "AURA_MAX_TOKENS is “lots”" in told.text
         assert play.state.caps.run.tokens == 9 * MILLION
-        path.write_text(f"AURA_MAX_TOKENS={9 * MILLION}\nAURA_MAX_TURNS=7\n")
+        written(stage, f"AURA_MAX_TOKENS={9 * MILLION}\nAURA_MAX_TURNS=7\n")
         told = await play.until(lambda event: event.kind == "notice" and "next start" in event.text)
         assert "AURA_MAX_TURNS" in told.text
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_file_that_is_emptied_or_away_lifts_no_cap(stage, gone: bool) -> None:
+    program = stage.program("claude", [WAIT])
+    path = capped_at(stage, 9 * MILLION)
+    async with stage.play(CLAUDE_BIN=str(program), attended=True) as play:
+        await play.until(lambda event: event.kind == "attempt_started")
+        if gone:
+            path.unlink()
+        else:
+            written(stage, "")
+        await play.until(lambda event: event.kind == "notice" and "set nowhere any more" in event.text)
+        assert play.state.caps.run.tokens == 9 * MILLION
+        written(stage, "AURA_MAX_TOKENS=0\n")
+        changed = await play.until(lambda event: event.kind == "caps_changed")
+        assert not changed.caps.run.any
+
+
+async def test_a_file_is_believed_once_it_stands_still(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = stage.program("claude", [WAIT])
+    capped_at(stage, 9 * MILLION)
+    async with stage.play(CLAUDE_BIN=str(program), attended=True) as play:
+        await play.until(lambda event: event.kind == "attempt_started")
+        sources = play.engine.options.sources
+        numbers = iter(range(5))
+        moving = lambda: ((next(numbers, 4), 0, 0),)  # noqa: E731
+        monkeypatch.setattr(type(sources), "stamp", lambda self: moving())
+        loads: list[int] = []
+        load = type(sources).load
+        monkeypatch.setattr(type(sources), "load", lambda self: loads.append(next(numbers, 4)) or load(self))
+        await stage.eventually(lambda: loads)
+        assert loads[0] == 4, "it was read while it still changed"

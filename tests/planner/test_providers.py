@@ -8,10 +8,12 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -438,3 +440,20 @@ async def test_what_an_sdk_brings_is_walked_by_no_collection_and_loaded_once(mon
     first = await load("colorsys")
     assert await load("colorsys") is first
     assert len(frozen) == 1
+
+
+async def test_what_is_still_being_imported_is_waited_for(tmp_path, monkeypatch):
+    entered, go = threading.Event(), threading.Event()
+    monkeypatch.setitem(sys.modules, "slow_gate", SimpleNamespace(entered=entered, go=go))
+    text = "import slow_gate\nslow_gate.entered.set()\nslow_gate.go.wait(20)\nwhole = 1\n"
+    (tmp_path / "slow_sdk.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    first = asyncio.create_task(load("slow_sdk"))
+    await asyncio.to_thread(entered.wait, 20)
+    second = asyncio.create_task(load("slow_sdk"))
+    await asyncio.sleep(0)
+    assert not second.done()
+    go.set()
+    assert (await second).whole == 1
+    assert await first is await second
+    sys.modules.pop("slow_sdk")

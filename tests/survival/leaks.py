@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,9 @@ def measure(root: Path, *, workers_in_all: int, at_once: int) -> dict[str, Any]:
         asyncio.run(_warm_up())
         threads = threading.active_count()
         told = asyncio.run(play(ground, model.url))
+        until = time.monotonic() + SETTLED  # a thread that has been told to end takes a moment
+        while threading.active_count() > threads and time.monotonic() < until:
+            time.sleep(0.05)
         told["left"] |= {"threads": left} if (left := threading.active_count() - threads) > 0 else {}
     told["stray_processes"] = ground.processes()
     told["temporary_files"] = [path.name for path in temporary.iterdir()]

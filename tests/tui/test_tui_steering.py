@@ -192,3 +192,21 @@ async def test_an_edit_of_the_goal_is_not_lost_by_quitting() -> None:
         await pilot.pause()
         assert "your edit of the goal is kept, not saved" in glass(app)
     assert link.kept == ("goal", "xgoal")
+
+
+async def test_an_edit_that_cannot_be_kept_is_not_lost_unasked() -> None:
+    link = FakeLink(story())
+    link.full = True
+    async with shown(link) as (app, pilot):
+        await pilot.press("g")
+        await until(lambda: app.place.place_name == "goal" and app.place.edit.loaded)
+        await pilot.press("x", "escape")
+        await until(lambda: app.place.place_name == "dashboard")
+        await pilot.press("q")
+        await until(lambda: isinstance(app.screen, Confirm))
+        await pilot.press("n")
+        await until(lambda: isinstance(app.screen, Dashboard))
+        link.full = False
+        await pilot.press("q")
+        await until(lambda: isinstance(app.screen, Choose))
+        assert link.kept == ("goal", "xgoal")

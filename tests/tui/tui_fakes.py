@@ -171,6 +171,8 @@ class FakeLink:
         """The task file."""
         self.kept: tuple[str, str] | None = None
         """The edit of it that is not saved."""
+        self.full = False
+        """No disk takes that."""
         self._news = asyncio.Event()
 
     def tell(self, *_: object) -> None:
@@ -230,6 +232,8 @@ class FakeLink:
         return self.kept
 
     async def keep_draft(self, draft: tuple[str, str] | None) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
         self.kept = draft
 
 

@@ -7,7 +7,6 @@ import contextlib
 import gc
 import importlib
 import json
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass
 from types import ModuleType
@@ -58,14 +57,17 @@ def own_http_client(module: ModuleType, base_url: str, headers: dict[str, str]) 
     )
 
 
+_LOADED: dict[str, ModuleType] = {}
+"""By name, whole."""
+
+
 async def load(name: str) -> ModuleType:
     """Imports a module off the loop: `anthropic` costs 1.5 s of CPU."""
-    if name in sys.modules:
-        return sys.modules[name]
-    module = await asyncio.to_thread(importlib.import_module, name)
-    # Its hundred thousand objects live as long as the process: else each whole collection walks them, 0.1 s at a time.
-    gc.freeze()
-    return module
+    if name not in _LOADED:  # being among `sys.modules` says nothing: it is there while it is being imported too
+        _LOADED[name] = await asyncio.to_thread(importlib.import_module, name)
+        # Its hundred thousand objects live as long as the process: each whole collection would walk them for 0.1 s.
+        gc.freeze()
+    return _LOADED[name]
 
 
 @contextlib.asynccontextmanager
