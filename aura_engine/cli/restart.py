@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     from aura_engine.paths import RunPaths, data_dir
 
     data = data_dir(project_of(), arguments.data_dir or os.environ.get("AURA_DATA_DIR") or None)
+    if arguments.file and arguments.task_file:
+        raise UsageError("Two task files were given.", cure="Name one. Nothing was set aside.")
     if not (arguments.file or arguments.task_file):
         arguments.file = _last_goal(data)
         if not arguments.json:
@@ -84,8 +86,11 @@ def _last_goal(data: Path) -> str:
 
     folder = last_run(data)
     known: dict[str, object] = read_index(data)["runs"].get(folder.name, {}) if folder else {}
+    cure = "Name its goal: aura restart TASK.md"
     if not known.get("task_file"):
-        raise UsageError(f"There is no run in {data} to begin afresh.", cure="Name its goal: aura restart TASK.md")
+        raise UsageError(f"There is no run in {data} to begin afresh.", cure=cure)
+    if known.get("project") != str(project_of()):  # the data folder may serve several
+        raise UsageError(f"The goal started last, {known['task_file']}, is of {known.get('project')}.", cure=cure)
     return str(known["task_file"])
 
 

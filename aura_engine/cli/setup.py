@@ -86,6 +86,7 @@ def _said(place: Place, notes: Sequence[str] | None) -> int:
 def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int:
     """Take over what a file says, tried first."""
     from aura_engine.config.load import did_you_mean
+    from aura_engine.config.prices import prices_of
     from aura_engine.config.settings import INFOS
     from aura_engine.config.sources import user_files
     from aura_engine.setup.told import Outcome
@@ -108,6 +109,8 @@ def _from_file(draft: Draft, source: Path, *, force: bool, as_json: bool) -> int
             raise ConfigError(f"{name} (from {source}): {wrong}")
     if not values:
         raise ConfigError(f"{source} names no setting of Aura's.", cure="aura config show --all lists them.")
+    if "prices" in tables:
+        prices_of(draft.settings(), tables["prices"])  # what no start could read is not written
     draft.put({name: value for name, value in values.items() if not INFOS[name].obsolete}, as_they_are=True)
     findings = asyncio.run(_tried(draft))
     failed = any(finding.level == "problem" for finding in findings)

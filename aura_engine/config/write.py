@@ -43,7 +43,7 @@ def write_settings(path: Path, changes: Mapping[str, str]) -> None:
 
 
 def write_tables(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Put whole tables, such as `keys` and `prices`, into a `.toml` file. ConfigError."""
+    """Put the rows of tables, such as `keys` and `prices`, into a `.toml` file beside those there are. ConfigError."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -51,7 +51,9 @@ def write_tables(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
     try:
         document = tomlkit.parse(path.read_text("utf-8") if path.exists() else HEADER)
         for name, table in tables.items():
-            document[name] = dict(table)
+            rows: Any = document.setdefault(name, tomlkit.table())
+            for row, value in table.items():
+                rows[row] = value
         replace_file(path, tomlkit.dumps(document))
     except TOMLKitError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", cure=EDIT) from None

@@ -21,7 +21,7 @@ _DEEPEST = 12
 
 
 def spoken(text: str) -> str:
-    """`401 {"error": {"message": "Bad key"}}` → `401 Bad key`; JSON without one is left out; other text stays."""
+    """`401 {"error": {"message": "Bad key"}}` → `401 Bad key`; what holds no sentence stays as it is."""
     return _spoken(text, _DEEPEST)
 
 
@@ -38,7 +38,8 @@ def _spoken(text: str, left: int) -> str:
     except (ValueError, RecursionError):
         said = _CUT.search(rest)
         return f"{before} {_spoken(_unescaped(said['said']), left - 1)}".strip() if said else text.strip()
-    return " ".join(part for part in (before, _found(body, left - 1), rest[end:].strip()) if part)
+    found = _found(body, left - 1)
+    return " ".join(part for part in (before, found, rest[end:].strip()) if part) if found else text.strip()
 
 
 def _found(body: object, left: int) -> str:
@@ -57,4 +58,7 @@ def _found(body: object, left: int) -> str:
 
 
 def _unescaped(text: str) -> str:
-    return re.sub(r"\\(.)", lambda found: {"n": "\n", "t": " "}.get(found[1], found[1]), text)
+    def letter(found: re.Match[str]) -> str:
+        return chr(int(found[1], 16)) if found[1] else {"n": "\n", "t": " "}.get(found[2], found[2])
+
+    return re.sub(r"\\(?:u([0-9a-fA-F]{4})|(.))", letter, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,21 @@ def test_beginning_afresh_without_a_run_says_how() -> None:
     with pytest.raises(UsageError, match="to begin afresh") as error:
         main(["restart"])
     assert "aura restart TASK.md" in error.value.cure
+
+
+def test_beginning_afresh_takes_no_other_projects_goal(
+    ran: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=f"is of {re.escape(str(ran.project))}") as error:
+        main(["restart", "--data-dir", str(ran.paths.run.parent)])
+    assert error.value.cure == "Name its goal: aura restart TASK.md"
+
+
+def test_beginning_afresh_takes_one_goal(ran: Any) -> None:
+    with pytest.raises(UsageError, match="Two task files"):
+        main(["restart", "task.md", "--task-file", "other.md"])
+    assert ran.paths.journal.exists()
 
 
 def test_nothing_is_set_aside_for_what_could_not_start(

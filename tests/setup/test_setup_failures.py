@@ -11,11 +11,11 @@ pytestmark = pytest.mark.slow
 KEY = "sk-right-0123456789abcdef"
 DOWN, HOME, ENTER = "\x1b[B", "\x1b[H", "\r"
 ANYWAY, LEAVE = "\x07", "\x18"
-LIMIT = 30.0
+LIMIT = 60.0
 """Seconds in which it has to come."""
 
 
-def insist(at, keys: str, *shown: str, patience: float = 6.0) -> None:
+def insist(at, keys: str, *shown: str, patience: float = 12.0) -> None:
     """Press until it is seen, as a person would: a key is lost on a page that is just being painted."""
     at.press(keys)
     for _ in range(int(LIMIT / patience)):

@@ -61,6 +61,20 @@ def test_keys_and_prices_are_kept(set_up, stage):
     assert "[keys] has no place in" in " ".join(done.stdout.split())
 
 
+def test_a_persons_own_prices_stay_and_wrong_ones_are_refused_before_anything_is_written(set_up, stage):
+    mine = '[prices]\n"mine" = { input = 1.0, output = 1.0 }\n"both" = { input = 1.0, output = 1.0 }\n'
+    theirs = '[prices]\n"both" = { input = 2.0, output = 2.0 }\n'
+    assert set_up("--from", answers(stage, stage.answers + mine)).returncode == 0
+    assert set_up("--from", answers(stage, stage.answers + theirs)).returncode == 0
+    before = stage.config.read_text()
+    prices = tomllib.loads(before)["prices"]
+    assert (prices["mine"]["input"], prices["both"]["input"]) == (1.0, 2.0)
+    done = set_up("--from", answers(stage, stage.answers + '[prices]\n"x" = { inptu = 1.0 }\n'))
+    assert done.returncode == 2
+    assert "[prices]" in done.stderr
+    assert stage.config.read_text() == before
+
+
 def test_a_failing_trial_writes_nothing_unless_forced(set_up, stage, dead_url):
     source = answers(stage, stage.answers.replace(f"{stage.url}/v1", dead_url))
     done = set_up("--from", source)
