@@ -15,6 +15,8 @@ from aura_engine.demo.brains import Claim, task
 from aura_engine.landing import Candidate, Landing
 from aura_engine.supervisor import Supervisor
 
+BUILTIN = {"FLASH_BACKEND": "builtin", "FLASH_BASE_URL": "{model}", "FLASH_MODEL": "m"}
+
 
 async def test_work_that_conflicts_with_a_neighbour_in_the_queue_is_redone_on_top_of_it(stage):
     (stage.project / "names.txt").write_text("names:\n")
@@ -39,13 +41,7 @@ async def test_work_that_conflicts_with_a_neighbour_in_the_queue_is_redone_on_to
         "checks": [{"name": "all", "run": "test $(wc -l < names.txt) -eq 3"}],
     }
     workers = {"First": ["echo 1 > first.txt", Claim("Done.")], "Ada": adds("ada"), "Bob": adds("bob")}
-    settings = {
-        "FLASH_BACKEND": "builtin",
-        "FLASH_BASE_URL": "{model}",
-        "FLASH_MODEL": "m",
-        "MAX_CONCURRENT_TASKS": "3",
-    }
-    async with stage.play(plan=plan, workers=workers, **settings) as play:
+    async with stage.play(plan=plan, workers=workers, MAX_CONCURRENT_TASKS="3", **BUILTIN) as play:
         await play.until(lambda event: event.kind == "attempt_started")
         landing = play.engine.parts.landing
         async with landing.exclusive:  # the first is taken up and waits here; the others queue behind it, together
@@ -106,12 +102,6 @@ async def test_the_next_worker_is_started_before_the_work_of_the_last_is_taken(s
         "checks": [{"name": "all", "run": "test $(ls T*.txt | wc -l) -eq 6"}],
     }
     workers = {name: [f"echo 1 > {name}.txt", Claim("Done.")] for name in names}
-    settings = {
-        "FLASH_BACKEND": "builtin",
-        "FLASH_BASE_URL": "{model}",
-        "FLASH_MODEL": "m",
-        "MAX_CONCURRENT_TASKS": "2",
-    }
-    async with stage.play(plan=plan, workers=workers, **settings) as play:
+    async with stage.play(plan=plan, workers=workers, MAX_CONCURRENT_TASKS="2", **BUILTIN) as play:
         assert await play.end() is RunStatus.ACHIEVED
     assert places == [True] * 6

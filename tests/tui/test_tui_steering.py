@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from textual.pilot import Pilot
 from tui_fakes import FakeLink, story
 from tui_pilot import glass, screen, select, shown, told, until
 
 from aura_engine.core import events as ev
 from aura_engine.core.commands import AddTask, Answer, DropTask, Kill, Message, Pause, Restore, Resume, RetryTask, Stop
 from aura_engine.core.model import RunStatus
+from aura_tui.app import AuraApp
 from aura_tui.screens.dashboard import Dashboard
 from aura_tui.screens.dialogs import Choose, Confirm, Write
 
@@ -180,13 +182,18 @@ async def test_a_dropped_group_comes_back_with_u() -> None:
         assert link.commands == [DropTask(task="A3"), Restore(task="A3")]
 
 
+async def edited_and_left(app: AuraApp, pilot: Pilot[str]) -> None:
+    """An `x` in the goal, not saved."""
+    await pilot.press("g")
+    await until(lambda: app.place.place_name == "goal" and app.place.edit.loaded)
+    await pilot.press("x", "escape")
+    await until(lambda: app.place.place_name == "dashboard")
+
+
 async def test_an_edit_of_the_goal_is_not_lost_by_quitting() -> None:
     link = FakeLink(story())
     async with shown(link) as (app, pilot):
-        await pilot.press("g")
-        await until(lambda: app.place.place_name == "goal" and app.place.edit.loaded)
-        await pilot.press("x", "escape")
-        await until(lambda: app.place.place_name == "dashboard")
+        await edited_and_left(app, pilot)
         await pilot.press("q")
         await until(lambda: isinstance(app.screen, Choose))
         await pilot.pause()
@@ -198,10 +205,7 @@ async def test_an_edit_that_cannot_be_kept_is_not_lost_unasked() -> None:
     link = FakeLink(story())
     link.full = True
     async with shown(link) as (app, pilot):
-        await pilot.press("g")
-        await until(lambda: app.place.place_name == "goal" and app.place.edit.loaded)
-        await pilot.press("x", "escape")
-        await until(lambda: app.place.place_name == "dashboard")
+        await edited_and_left(app, pilot)
         await pilot.press("q")
         await until(lambda: isinstance(app.screen, Confirm))
         await pilot.press("n")
