@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,18 @@ from aura_engine.demo.script import call as tool
 from aura_engine.demo.server import ScriptedModel
 
 HERE = Path(__file__).parent
+_swept_at_the_end = contextlib.ExitStack()
+atexit.register(_swept_at_the_end.close)
+
+
+@contextlib.contextmanager
+def fresh_folder() -> Iterator[str]:
+    """A folder that goes when all has been measured.
+
+    ext4 gives no inode out again within a minute or more of its deletion, and looks past each of them to find a new one
+    (`recently_deleted` in fs/ext4/ialloc.c): what one run sweeps away would be measured in the next.
+    """
+    yield _swept_at_the_end.enter_context(tempfile.TemporaryDirectory(prefix="aura-bench-"))
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -115,7 +128,7 @@ def planner(tasks: list[dict[str, Any]], goal: dict[str, Any]) -> PlanBrain:
 
 def run(n: int, workers: int, *, files: int = 50, nap: float = 1.0) -> dict[str, Any]:
     """One run of N independent tasks."""
-    with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
+    with fresh_folder() as folder:
         ground = Ground(Path(folder), files=files, nap=nap)
         (ground.project / "task.md").write_text("# Bench\n\nMake the files.\n")
         tasks = [task(f"Task {i}", checks=[{"name": "out", "run": f"test -s out-A{i + 1}.txt"}]) for i in range(n)]
@@ -174,7 +187,7 @@ def run(n: int, workers: int, *, files: int = 50, nap: float = 1.0) -> dict[str,
 
 def idle(workers: int = 8, seconds: float = 10.0) -> dict[str, Any]:
     """CPU of the engine while all workers sleep."""
-    with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
+    with fresh_folder() as folder:
         ground = Ground(Path(folder), files=50, nap=seconds + 12)
         (ground.project / "task.md").write_text("# Bench\n")
         tasks = [task(f"Task {i}", f"test -s out-A{i + 1}.txt") for i in range(workers)]
@@ -227,7 +240,7 @@ def command(*argv: str, times: int = 11) -> dict[str, float]:
 def start_up() -> dict[str, Any]:
     """`--help` and `status` beside the bare interpreter."""
     aura = shutil.which("aura") or str(Path(sys.executable).with_name("aura"))
-    with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
+    with fresh_folder() as folder:
         demo = Path(folder) / "demo"
         subprocess.run(
             [aura, "demo", "--folder", str(demo), "--no-ui", "--json"], check=True, stdout=subprocess.DEVNULL
@@ -256,7 +269,7 @@ async def _floor(n: int, workers: int, ground: Ground) -> list[bytes]:
 
 def floor(n: int, workers: int) -> dict[str, Any]:
     """The same workers from a plain loop: no workspace, no check, no journal, no shim, no wall."""
-    with tempfile.TemporaryDirectory(prefix="aura-bench-") as folder:
+    with fresh_folder() as folder:
         ground = Ground(Path(folder), files=1, nap=1.0)
         before = os.times().children_user + os.times().children_system
         ran = times(asyncio.run(_floor(n, workers, ground)))
