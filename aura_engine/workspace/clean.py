@@ -19,7 +19,7 @@ from aura_engine.workspace.checkout import checkout, remove_tree
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.marks import Looker, Mark, Unmendable, file_mark, mark_of, wait_for_the_clock
 from aura_engine.workspace.names import folders_of, parents, within
-from aura_engine.workspace.objects import EXECUTABLE, LINK, TREE, Entry
+from aura_engine.workspace.objects import EXECUTABLE, LINK, TREE, Entry, write_all
 from aura_engine.workspace.store import GitStore
 
 MAX_REPAIRS = 500
@@ -88,10 +88,10 @@ class CleanCheckout:
         self.folder = folder
 
     def _mend(self, tree: str) -> None:
-        now = self._looker.look(self.folder)
-        odd = {path for path, mark in now.items() if self.marks.get(path) != mark}
-        if tree == self.tree and not odd and len(now) == len(self.marks):
+        now = self._looker.look(self.folder, self.marks)
+        if tree == self.tree and now == self.marks:
             return
+        odd = {path for path, mark in now.items() if self.marks.get(path) != mark}
         within_odd = tuple(f"{path}/" for path in odd & self.marks.keys())
         lost = {path for path, mark in self.marks.items() if now.get(path) != mark or path.startswith(within_odd)}
         changes = list(trees.diff(self._store.objects, self.tree, tree))
@@ -138,10 +138,11 @@ class CleanCheckout:
             if large := self._store.large.find(entry.oid):
                 copy(large, place, mode)
             else:
-                data = self._store.objects.read(entry.oid)
                 fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-                with os.fdopen(fd, "wb", buffering=0) as sink:
-                    sink.write(data)
+                try:
+                    write_all(fd, self._store.objects.read(entry.oid))
+                finally:
+                    os.close(fd)
         mark = self.marks[path] = mark_of(place)
         return mark
 

@@ -187,7 +187,7 @@ class Walk:
             if name.lower() == ".git" or path in self.skip:
                 continue
             is_folder = stat.S_ISDIR(info.st_mode)
-            if path in self.known and stat.S_ISREG(info.st_mode) and not self.without_secrets:
+            if path in self.known and stat.S_ISREG(info.st_mode) and not (self.without_secrets and is_secret(path)):
                 found.files[path] = info  # by far the commonest case
                 continue
             certain = path in self.known or within(path, self.keep) or (is_folder and path in wanted)

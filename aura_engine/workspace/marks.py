@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from aura_engine.workspace.files import MAX_SEEN
 
 _CLOCK = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
 """The clock that stamps files."""
+_ANCHOR = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""For a folder that is only looked into from; it may be one that cannot be read."""
 _TICKS = 50
 """Milliseconds to wait for its next step; it takes 1 to 10."""
 
@@ -36,40 +39,53 @@ class Looker:
         self._skip = skip
         """What others see to."""
         self._listed: dict[str, tuple[tuple[int, int], list[str], Attributes]] = {}
-        """By path: inode and change time of a folder, and the names and attributes that it had then."""
+        """By path: inode and change time of a folder, and the paths in it and attributes that it had then."""
 
-    def look(self, root: Path) -> dict[str, Mark]:
+    def look(self, root: Path, like: Mapping[str, Mark] = MappingProxyType({})) -> dict[str, Mark]:
         """The marks of a folder (as "") and all below it. One that cannot be read shows as empty: its mode tells.
 
-        Unmendable where there is too much; OSError when something goes away meanwhile.
+        `like`: marks that most files will still have. Unmendable where there is too much; OSError when something goes
+        away meanwhile.
         """
+        top = os.open(root, _ANCHOR)
+        try:
+            return self._look(str(root), top, like)
+        finally:
+            os.close(top)
+
+    def _look(self, root: str, top: int, like: Mapping[str, Mark]) -> dict[str, Mark]:
         before, self._listed = self._listed, {}
+        lstat = os.lstat
         now = time.clock_gettime_ns(_CLOCK)
         marks: dict[str, Mark] = {}
-        top = str(root)
-        folders = [("", os.lstat(top))]
+        folders = [("", lstat(root))]
         while folders:
             path, info = folders.pop()
-            place = f"{top}/{path}" if path else top
             state = (info.st_ino, info.st_ctime_ns)
             known = before.get(path)
             if known is None or known[0] != state:
-                known = (state, _names(place), _attributes(place))
+                place = f"{root}/{path}" if path else root
+                known = (state, self._paths(place, path), _attributes(place))
             if info.st_ctime_ns < now:  # else a change in the same step of the clock would not show
                 self._listed[path] = known
             marks[path] = _folder_mark(info, known[2])
-            for name in known[1]:
-                below = f"{path}/{name}" if path else name
-                if below in self._skip:
-                    continue
-                info = os.lstat(f"{top}/{below}")
-                if stat.S_ISDIR(info.st_mode):
+            for below in known[1]:
+                info = lstat(below, dir_fd=top)
+                was = like.get(below)
+                if was is not None and was[0] == info.st_ctime_ns and was[3] == info.st_ino:
+                    marks[below] = was  # a file: folders have no time
+                elif stat.S_ISDIR(info.st_mode):
                     folders.append((below, info))
                 else:
                     marks[below] = file_mark(info)
             if len(marks) > MAX_SEEN:
                 raise Unmendable
         return marks
+
+    def _paths(self, place: str, path: str) -> list[str]:
+        """What lies in the folder `path`, without what is skipped."""
+        paths = [f"{path}/{name}" for name in _names(place)] if path else _names(place)
+        return [below for below in paths if below not in self._skip]
 
 
 def mark_of(place: Path) -> Mark:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from fnmatch import translate
@@ -27,6 +28,7 @@ def is_cache(name: str) -> bool:
     return _IS_CACHE(name.lower()) is not None
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def is_secret(path: str) -> bool:
     """Whether the path, or a folder it lies in, is known to hold secrets."""
     return any(_IS_SECRET(part) for part in path.lower().split("/"))

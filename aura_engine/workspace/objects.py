@@ -13,7 +13,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,11 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 New = dict[str, tuple[str, bytes]]
 """Objects that are made but not yet written: id → kind and bytes."""
 
+Packed = dict[str, bytes]
+"""Objects as they stand in a pack, by id."""
+
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
+_CODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _LOGGED_AT_MOST = 32
 """Objects; a larger batch becomes a pack at once."""
 _TREES_CACHED = 4096
@@ -38,6 +42,11 @@ _NAMES_CACHED = 100_000
 
 _LOG = "recent-objects"
 _LOG_HEAD = struct.Struct(">20sI")
+_LIKE = 1 << 31
+"""Of a size in the log: the id of an earlier tree stands first, and its bytes are the dictionary of the compression."""
+_LIKES = 8
+"""Trees logged last that the next one may be like: versions of a folder differ in a name or two."""
+_LIKE_AT_LEAST = 512
 _LOG_AT_MOST = 2 * 1024 * 1024
 _RECENT_AT_MOST = 16 * 1024 * 1024
 """Bytes of logged objects that are kept in memory."""
@@ -59,15 +68,13 @@ def make(new: New, kind: str, data: bytes) -> str:
 
 def make_tree(new: New, entries: Mapping[str, Entry]) -> str:
     """Add a tree of these names to `new`; its id."""
-
-    def order(item: tuple[str, Entry]) -> bytes:  # git sorts a folder as if its name ended in a slash
-        return os.fsencode(item[0]) + (b"/" if item[1].mode == TREE else b"")
-
-    parts = [
-        entry.mode.encode() + b" " + os.fsencode(name) + b"\0" + bytes.fromhex(entry.oid)
-        for name, entry in sorted(entries.items(), key=order)
-    ]
-    return make(new, "tree", b"".join(parts))
+    parts: list[tuple[bytes, bytes]] = []
+    for name, (mode, oid) in entries.items():
+        written = name.encode(_CODING, _ERRORS)
+        order = written + b"/" if mode == TREE else written  # git sorts a folder as if its name ended in a slash
+        parts.append((order, b"%s %s\0%s" % (mode.encode(), written, bytes.fromhex(oid))))
+    parts.sort()
+    return make(new, "tree", b"".join([part for _, part in parts]))
 
 
 def parse_tree(data: bytes) -> dict[str, Entry]:
@@ -88,21 +95,32 @@ def pack(new: New) -> bytes:
     return pack_with_index(new)[0]
 
 
-def pack_with_index(new: New) -> tuple[bytes, bytes]:
-    """A pack file of these objects, without deltas, and its index (version 2)."""
+def _packed(kind: str, data: bytes) -> bytes:
+    """An object as it stands in a pack."""
+    size = len(data)
+    byte = (_KINDS[kind] << 4) | (size & 15)
+    size >>= 4
+    header = bytearray()
+    while size:
+        header.append(byte | 0x80)
+        byte, size = size & 0x7F, size >> 7
+    header.append(byte)
+    return bytes(header) + zlib.compress(data, 1)
+
+
+def pack_with_index(new: New, known: Packed | None = None) -> tuple[bytes, bytes]:
+    """A pack file of these objects, without deltas, and its index (version 2).
+
+    `known`: objects as they stood in earlier packs; it is added to.
+    """
+    known = {} if known is None else known
     parts = [b"PACK" + struct.pack(">II", 2, len(new))]
     at = len(parts[0])
     found: list[tuple[bytes, int, int]] = []
     for oid, (kind, data) in new.items():
-        size = len(data)
-        byte = (_KINDS[kind] << 4) | (size & 15)
-        size >>= 4
-        header = bytearray()
-        while size:
-            header.append(byte | 0x80)
-            byte, size = size & 0x7F, size >> 7
-        header.append(byte)
-        part = bytes(header) + zlib.compress(data, 1)
+        part = known.get(oid)
+        if part is None:
+            part = known[oid] = _packed(kind, data)
         found.append((bytes.fromhex(oid), zlib.crc32(part), at))
         parts.append(part)
         at += len(part)
@@ -125,10 +143,10 @@ def pack_with_index(new: New) -> tuple[bytes, bytes]:
     return body + name, index + hashlib.sha1(index, usedforsecurity=False).digest()
 
 
-def _unpacked(oid: bytes, body: bytes) -> tuple[str, bytes] | None:
+def _unpacked(oid: bytes, body: bytes, like: bytes) -> tuple[str, bytes] | None:
     """Kind and bytes of a logged object; None when it is torn."""
     try:
-        text = zlib.decompress(body)
+        text = zlib.decompressobj(zdict=like).decompress(body)
     except zlib.error:
         return None
     head, _, data = text.partition(b"\0")
@@ -143,15 +161,22 @@ def logged(git_dir: Path) -> New:
     at = 0
     while len(head := data[at : at + _LOG_HEAD.size]) == _LOG_HEAD.size:
         oid, size = _LOG_HEAD.unpack(head)
-        at += _LOG_HEAD.size + size
-        known = _unpacked(oid, data[at - size : at])
+        like = b""
+        at += _LOG_HEAD.size
+        if size & _LIKE:
+            size ^= _LIKE
+            like = found.get(data[at : at + 20].hex(), ("", b""))[1]
+            at, size = at + 20, size - 20
+        at += size
+        known = _unpacked(oid, data[at - size : at], like)
         if known is None:
             break  # the last, torn append: nobody was told that it was written
         found[oid.hex()] = known
     return found
 
 
-def _write_all(fd: int, data: bytes) -> int:
+def write_all(fd: int, data: bytes) -> int:
+    """All of it, whatever the system takes at once; its length."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
@@ -177,6 +202,8 @@ class Objects:
         self._recent: New = {}
         """What is in the log and in no pack."""
         self._recent_size = 0
+        self._likes: deque[tuple[str, bytes]] = deque(maxlen=_LIKES)
+        """Trees that stand in the log."""
 
     def close(self) -> None:
         """End the reading process."""
@@ -201,6 +228,12 @@ class Objects:
             raise GitError(f"{oid} in {self.git_dir} is a {kind}, not a tree.")
         return self._remember(oid, parse_tree(data))
 
+    def make_tree(self, new: New, entries: dict[str, Entry]) -> str:
+        """Add a tree of these names, which must not change any more, to `new`; its id."""
+        oid = make_tree(new, entries)
+        self._remember(oid, entries)
+        return oid
+
     def header(self, commit: str) -> tuple[str, tuple[str, ...]]:
         """A commit's tree and parents. GitError when it is missing or no commit."""
         kind, data = self._read(commit)
@@ -213,7 +246,7 @@ class Objects:
     def add(self, new: New) -> None:
         """Write the objects durably. Clears `new`. OSError when the disk refuses."""
         for oid, (kind, data) in new.items():
-            if kind == "tree":
+            if kind == "tree" and oid not in self._trees:
                 self._remember(oid, parse_tree(data))
         if len(new) > _LOGGED_AT_MOST:
             self._add_pack(new)
@@ -257,15 +290,11 @@ class Objects:
     def _add_to_log(self, new: New) -> None:
         """One flush for the whole batch."""
         with self._writing:
-            parts: list[bytes] = []
-            for oid, (kind, data) in new.items():
-                if oid not in self._recent:
-                    body = zlib.compress(f"{kind} {len(data)}\0".encode() + data, 1)
-                    parts += (_LOG_HEAD.pack(bytes.fromhex(oid), len(body)), body)
+            parts = [self._logging(oid, *of) for oid, of in new.items() if oid not in self._recent]
             fd = os.open(self.git_dir / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             length = os.fstat(fd).st_size
             try:
-                length += _write_all(fd, b"".join(parts))
+                length += write_all(fd, b"".join(parts))
                 os.fsync(fd)
             except OSError:
                 os.ftruncate(fd, length)  # what comes after a torn append would be lost
@@ -273,13 +302,26 @@ class Objects:
             finally:
                 os.close(fd)
             fault("store.logged")
+            self._likes += [(oid, data) for oid, (kind, data) in new.items() if kind == "tree"]
             self._recent.update(new)
             self._recent_size += sum(len(data) for _, data in new.values())
             if length > _LOG_AT_MOST or self._recent_size > _RECENT_AT_MOST:
                 self._publish()
                 self._empty_log()
 
+    def _logging(self, oid: str, kind: str, data: bytes) -> bytes:
+        """An object as it stands in the log; a tree as what it has beyond the most similar one there."""
+        text, head = f"{kind} {len(data)}\0".encode() + data, b""
+        if kind == "tree" and len(data) >= _LIKE_AT_LEAST and self._likes:
+            name, like = min(self._likes, key=lambda known: abs(len(known[1]) - len(data)))
+            head, packer = bytes.fromhex(name), zlib.compressobj(1, zdict=like)
+        else:
+            packer = zlib.compressobj(1)
+        body = head + packer.compress(text) + packer.flush()
+        return _LOG_HEAD.pack(bytes.fromhex(oid), len(body) | (_LIKE if head else 0)) + body
+
     def _empty_log(self) -> None:
+        self._likes.clear()
         os.sync()
         (self.git_dir / _LOG).write_bytes(b"")
 

@@ -47,7 +47,9 @@ async def snapshot(
     them. Also does so what cannot be read. `given`: the workspace as it was given to the worker; its untouched files
     are not read again. GitError when the store fails, OSError when the workspace is gone.
     """
-    return await store.run(_snapshot, store, workspace, base_commit, message, frozenset(keep), frozenset(skip), given)
+    found = await store.run(_snapshot, store, workspace, base_commit, message, frozenset(keep), frozenset(skip), given)
+    store.knows(found.commit, found.tree)
+    return found
 
 
 def ignores_of(store: GitStore, entries: Mapping[str, Entry]) -> Ignores:
@@ -94,4 +96,5 @@ def _snapshot(
     commit = make(new, "commit", commit_text(tree, (base_commit,), message))
     store.objects.add(new)
     changed = sorted(trees.diff(store.objects, base_tree, tree))
+    store.flat(tree)  # landing asks for it next
     return Snapshot(commit, tree, tuple(changed), tuple(sorted(found.left_out.items()))[:_NAMED])

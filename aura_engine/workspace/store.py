@@ -47,6 +47,8 @@ _CONFIG = """[core]
 ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
 _THREADS = 4
 _FLATS_CACHED = 16
+_FEW = 10_000
+"""Files that are compared on the loop: a millisecond or two."""
 _COMMITS_CACHED = 4096
 _PENDING_BYTES = 32 * 1024 * 1024
 
@@ -93,16 +95,23 @@ class GitStore:
 
     async def commit(self, tree: str, parents: Sequence[str], message: str) -> str:
         """Write a commit; the same tree, parents and message always make the same one."""
-        return await self.run(self.commit_now, tree, parents, message)
+        commit = await self.run(self.commit_now, tree, parents, message)
+        self.knows(commit, tree)
+        return commit
 
     async def tree_of(self, commit: str) -> str:
         """The tree of a commit."""
         known = self._tree_of.get(commit)
         if known is None:
-            known = self._tree_of[commit] = (await self.run(self.objects.header, commit))[0]
-            while len(self._tree_of) > _COMMITS_CACHED:
-                self._tree_of.popitem(last=False)
+            known = (await self.run(self.objects.header, commit))[0]
+            self.knows(commit, known)
         return known
+
+    def knows(self, commit: str, tree: str) -> None:
+        """That this is the commit's tree: it will be asked for."""
+        self._tree_of[commit] = tree
+        while len(self._tree_of) > _COMMITS_CACHED:
+            self._tree_of.popitem(last=False)
 
     async def entries(self, tree: str) -> Mapping[str, Entry]:
         """Every file of the tree by its path; the answer is shared: do not change it."""
@@ -126,8 +135,11 @@ class GitStore:
         return await self.merge(base_tree, head_tree, snapshot_tree)
 
     async def diff(self, old: str, new: str) -> tuple[Change, ...]:
-        """What leads from one tree to the other. Renames are a delete and an add."""
-        return await self.run(lambda: tuple(trees.diff(self.objects, old, new)))
+        """What leads from one tree to the other, sorted by path. Renames are a delete and an add."""
+        before, after = self._flat.get(old), self._flat.get(new)
+        if before is not None and after is not None and len(after) < _FEW:
+            return tuple(sorted(trees.flat_diff(before, after)))
+        return await self.run(lambda: tuple(sorted(trees.diff(self.objects, old, new))))
 
     async def patch(self, old: str, new: str, *, paths: Iterable[str] = (), limit: int = 1_000_000) -> str:
         """The difference of two trees as a unified patch of at most `limit` bytes, for the paths or for all."""
@@ -257,6 +269,7 @@ class GitStore:
         except trees.Overlap:
             return self._merge_lines(base, ours, theirs)
         self.objects.add(new)
+        self.flat(merged)  # who lands it asks for it next
         return Merged(merged)
 
     def _merge_lines(self, base: str, ours: str, theirs: str) -> Merged:

@@ -23,13 +23,24 @@ from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.marks import Looker, Mark
-from aura_engine.workspace.objects import EMPTY_TREE, TREE, Entry, New, Objects, make, make_tree, pack_with_index
+from aura_engine.workspace.objects import (
+    EMPTY_TREE,
+    TREE,
+    Entry,
+    New,
+    Objects,
+    Packed,
+    make,
+    pack_with_index,
+    write_all,
+)
 from aura_engine.workspace.store import ATTRIBUTES, GitStore, commit_text
 
 _MOST_LACKING = 128
 """Objects that a workspace may have beyond the pack of the line; then the line is packed again."""
 _PACKS_KEPT = 4
 _MESSAGE = "The project as this task found it"
+_MODE = 0o644
 _INDEX_ENTRY = struct.Struct(">10I20sH")
 
 _CONFIG = """[core]
@@ -65,6 +76,8 @@ class LinePacks:
         """Held while a pack is copied, so that nobody takes it away."""
         self._store = store
         self._packs: OrderedDict[frozenset[str], LinePack] = OrderedDict()
+        self.packed: Packed = {}
+        """Objects that the packs lack, as they stand in the small ones."""
 
     def nearest(self, line: str, hidden: frozenset[str], tree: str) -> tuple[LinePack, New]:
         """A pack for a workspace of `tree` and what it lacks. `line`: the head's tree without what is hidden."""
@@ -75,6 +88,7 @@ class LinePacks:
             if _lacking(self._store.objects, pack.tree, tree, lacking, _MOST_LACKING) or pack.tree == line:
                 return pack, lacking
             shutil.rmtree(pack.folder)
+            self.packed.clear()
         self._packs[hidden] = pack = self._make(line)
         while len(self._packs) > _PACKS_KEPT:
             shutil.rmtree(self._packs.popitem(last=False)[1].folder)
@@ -103,8 +117,8 @@ class ThrowawayGit:
         """Pack of the line and ignore rules that are in place."""
         self._parts: dict[str, tuple[Mark, Entry, bytes]] = {}
         """Of the index, by path."""
-        self._extra: list[Path] = []
-        """The pack of what that one lacks."""
+        self._extra = ""
+        """The name of the pack of what that one lacks."""
 
     async def renew(self, checkout: CleanCheckout, line: str, hidden: frozenset[str]) -> None:
         """Give the checkout a `.git` in which everything is committed and clean.
@@ -121,28 +135,28 @@ class ThrowawayGit:
         with self._packs.lock:
             pack, lacking = self._packs.nearest(without(store, line, large_files(store, line)), hidden, tree)
             basis = (pack.folder, b"".join(lines))
-            if basis == self._basis and self._looks(git) == self._marks:
-                for part in (*self._extra, git / "index"):
-                    part.unlink(missing_ok=True)
-            else:
+            if basis != self._basis or self._looks(git) != self._marks:
                 if os.path.lexists(git):
                     remove_tree(git)
+                self._extra = ""
                 _lay_out(git, pack, b"".join(lines))
         commit = make(lacking, "commit", commit_text(tree, (), _MESSAGE))
-        (git / "packed-refs").write_text(f"{commit} refs/heads/main\n")
-        data, index = pack_with_index(lacking)
-        stem = git / "objects/pack" / f"pack-{data[-20:].hex()}"
-        self._extra = [stem.with_suffix(".pack"), stem.with_suffix(".idx")]
-        for part, content in zip(self._extra, (data, index), strict=True):
-            part.write_bytes(content)
-        (git / "index").write_bytes(self._index(checkout, large))
+        _put(git / "packed-refs", f"{commit} refs/heads/main\n".encode())
+        data, index = pack_with_index(lacking, self._packs.packed)
+        before, self._extra = self._extra, f"pack-{data[-20:].hex()}"
+        for suffix, content in ((".pack", data), (".idx", index)):
+            place = git / "objects/pack" / f"{self._extra}{suffix}"
+            if before:
+                place.with_name(f"{before}{suffix}").rename(place)
+            _put(place, content)
+        _put(git / "index", self._index(checkout, large))
         self._basis, self._marks = basis, self._looks(git)
 
     def _looks(self, git: Path) -> dict[str, Mark]:
         """The marks of all but the index, which any question to git may write anew."""
         if git.is_symlink() or not git.is_dir():
             return {}
-        marks = self._looker.look(git)
+        marks = self._looker.look(git, self._marks)
         if "index" in marks and stat.S_ISREG(marks["index"][2]):
             del marks["index"]
         return marks
@@ -166,8 +180,8 @@ def _lacking(objects: Objects, old: str, new: str, found: New, limit: int = sys.
     if old == new or new in found:
         return True
     before, after = objects.tree(old), objects.tree(new)
-    make_tree(found, after)
-    for name, entry in after.items():
+    found[new] = ("tree", objects.read(new))
+    for name, entry in after.items() - before.items():
         was = before.get(name)
         if entry.mode == TREE:
             _lacking(objects, was.oid if was and was.mode == TREE else EMPTY_TREE, entry.oid, found, limit)
@@ -186,6 +200,32 @@ def _index_entry(path: str, mark: Mark, entry: Entry) -> bytes:
     numbers = (number & 0xFFFFFFFF for number in stats)
     head = _INDEX_ENTRY.pack(*numbers, bytes.fromhex(entry.oid), min(len(name), 0xFFF))
     return head + name + b"\0" * (8 - (len(head) + len(name)) % 8)
+
+
+def _put(place: Path, data: bytes) -> None:
+    """Write the file anew, into the one that is there where it is nobody else's: an inode made or freed is dear."""
+    try:
+        fd = os.open(place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        fd = -1
+    if fd >= 0 and not _is_ours(os.fstat(fd)):
+        os.close(fd)
+        fd = -1
+    if fd < 0:
+        place.unlink(missing_ok=True)
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+    try:
+        # Not emptied first: ext4 writes a file at once that was.
+        os.ftruncate(fd, write_all(fd, data))
+    finally:
+        os.close(fd)
+
+
+def _is_ours(info: os.stat_result) -> bool:
+    """Whether it is such a file as we would make, under this one name."""
+    mode = stat.S_IMODE(info.st_mode)
+    plain = stat.S_ISREG(info.st_mode) and mode & ~_MODE == 0 and mode & 0o600 == 0o600
+    return plain and info.st_nlink == 1 and info.st_uid == os.geteuid()
 
 
 def _quoted(path: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from aura_engine.errors import GitError
-from aura_engine.workspace.objects import EMPTY_TREE, TREE, Entry, New, Objects, make_tree
+from aura_engine.workspace.objects import EMPTY_TREE, TREE, Entry, New, Objects
 
 
 class Change(NamedTuple):
@@ -49,7 +49,7 @@ def edit(objects: Objects, tree: str, changes: Mapping[str, Entry | None], new: 
     """
     for path in changes:
         clean_path(path)
-    return _edit(objects, tree, changes, new) or make_tree(new, {})
+    return _edit(objects, tree, changes, new) or objects.make_tree(new, {})
 
 
 def _edit(objects: Objects, tree: str | None, changes: Mapping[str, Entry | None], new: New) -> str | None:
@@ -78,7 +78,19 @@ def _edit(objects: Objects, tree: str | None, changes: Mapping[str, Entry | None
             entries[name] = Entry(TREE, subtree)
         elif old and old.mode != TREE:
             entries[name] = old  # removing what was never below a file leaves the file alone
-    return make_tree(new, entries) if entries else None
+    return objects.make_tree(new, entries) if entries else None
+
+
+def differing(one: Mapping[str, Entry], other: Mapping[str, Entry]) -> set[str]:
+    """The names that are not the same in both."""
+    return {name for name, _ in one.items() ^ other.items()}
+
+
+def flat_diff(before: Mapping[str, Entry], after: Mapping[str, Entry]) -> Iterator[Change]:
+    """See `diff`, of all files of two trees by their paths."""
+    for path in differing(before, after):
+        a, b = before.get(path), after.get(path)
+        yield Change(path, "M" if a and b else "A" if b else "D", a, b)
 
 
 def diff(objects: Objects, old: str, new: str, prefix: str = "") -> Iterator[Change]:
@@ -86,10 +98,8 @@ def diff(objects: Objects, old: str, new: str, prefix: str = "") -> Iterator[Cha
     if old == new:
         return
     before, after = objects.tree(old), objects.tree(new)
-    for name in sorted(before.keys() | after.keys()):
+    for name in sorted(differing(before, after)):
         a, b = before.get(name), after.get(name)
-        if a == b:
-            continue
         path = prefix + name
         a_tree = a.oid if a and a.mode == TREE else EMPTY_TREE
         b_tree = b.oid if b and b.mode == TREE else EMPTY_TREE
@@ -110,15 +120,15 @@ def merge(objects: Objects, base: str, ours: str, theirs: str, new: New) -> str:
         return ours
     if ours == base:
         return theirs
-    return _merge(objects, base, ours, theirs, new) or make_tree(new, {})
+    return _merge(objects, base, ours, theirs, new) or objects.make_tree(new, {})
 
 
 def _merge(objects: Objects, base: str, ours: str, theirs: str, new: New) -> str | None:
     b_all, o_all, t_all = objects.tree(base), objects.tree(ours), objects.tree(theirs)
-    merged: dict[str, Entry] = {}
-    for name in b_all.keys() | o_all.keys() | t_all.keys():
+    merged = dict(o_all)
+    for name in differing(b_all, t_all):
         b, o, t = b_all.get(name), o_all.get(name), t_all.get(name)
-        if t in (o, b):
+        if t == o:
             kept = o
         elif o == b:
             kept = t
@@ -129,4 +139,6 @@ def _merge(objects: Objects, base: str, ours: str, theirs: str, new: New) -> str
             raise Overlap(name)
         if kept is not None:
             merged[name] = kept
-    return make_tree(new, merged) if merged else None
+        else:
+            merged.pop(name, None)
+    return objects.make_tree(new, merged) if merged else None

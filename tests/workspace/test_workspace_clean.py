@@ -264,6 +264,7 @@ async def test_throwaway_git_follows_the_tree_and_forgets_what_a_worker_did(stor
     await made.settle()
     throwaway = ThrowawayGit(store, LinePacks(store))
     await throwaway.renew(made, tree, frozenset())
+    (linked := tmp_path / "linked").write_text("ours")
     spoilers = [
         lambda f: None,
         lambda f: git(f, "status"),
@@ -272,6 +273,7 @@ async def test_throwaway_git_follows_the_tree_and_forgets_what_a_worker_did(stor
         lambda f: (f / ".git/config").write_text("[alias]\nstatus = !touch evil\n"),
         lambda f: ((f / ".git/index").unlink(), (f / ".git/index").symlink_to(tmp_path / "outside")),
         lambda f: ((f / ".git/index").unlink(), (f / ".git/index/x").mkdir(parents=True)),
+        lambda f: ((f / ".git/index").unlink(), os.link(linked, f / ".git/index")),
         lambda f: (shutil.rmtree(f / ".git"), (f / ".git").symlink_to(tmp_path)),
         lambda f: (shutil.rmtree(f / ".git"), (f / ".git").write_text("gitdir: /elsewhere")),
         lambda f: shutil.rmtree(f / ".git"),
@@ -287,7 +289,9 @@ async def test_throwaway_git_follows_the_tree_and_forgets_what_a_worker_did(stor
         git(made.folder, "fsck", "--strict")
         assert set(git(made.folder, "ls-files").splitlines()) == set(await store.entries(tree))
         assert not (made.folder / ".git/hooks").exists()
+        assert len(list((made.folder / ".git/objects/pack").iterdir())) == 4  # the line's, and what it lacks
     assert not (tmp_path / "outside").exists()
+    assert linked.read_text() == "ours"
 
 
 async def test_hidden_files_never_get_into_a_pack_of_another_plan(store, tmp_path, git):

@@ -11,6 +11,7 @@ from aura_engine.errors import GitError, MissingProgram
 from aura_engine.workspace import git as git_module
 from aura_engine.workspace import objects as objects_module
 from aura_engine.workspace import store as store_module
+from aura_engine.workspace import trees
 from aura_engine.workspace.files import Root
 from aura_engine.workspace.git import call, require_git, run_git
 from aura_engine.workspace.large import LARGE, MAGIC
@@ -314,3 +315,47 @@ async def test_files_read_lately_are_bounded(store, monkeypatch):
         store.objects.read(entry.oid)
     assert len(store.objects._lately._kept) == 2
     assert store.objects._lately.size == 200
+
+
+async def test_versions_of_a_folder_cost_the_log_little_and_come_back(store, h):
+    log = store.path / "recent-objects"
+    tree = await h.tree(store, {f"a file with a long name {n}": b"%d" % n for n in range(200)})
+    sizes: list[int] = []
+    versions = [tree]
+    for number in range(6):
+        before = log.stat().st_size if log.exists() else 0
+        versions.append(await store.edit(versions[-1], {f"another {number}": b"same"}))
+        sizes.append(log.stat().st_size - before)
+    assert sizes[0] > 4_000
+    assert max(sizes[1:]) < 400
+    again = GitStore(store.path)
+    await again.init()
+    await run_git(["fsck", "--strict", "--no-dangling"], git_dir=store.path)
+    for number, version in enumerate(versions):
+        assert len((await run_git(["ls-tree", version], git_dir=store.path)).splitlines()) == 200 + number
+    await again.aclose()
+
+
+async def test_a_log_that_is_begun_anew_refers_to_nothing_before_it(store, h, monkeypatch):
+    monkeypatch.setattr(objects_module, "_LOG_AT_MOST", 20_000)
+    tree = await h.tree(store, {f"f{n}": b"same" for n in range(31)})
+    for number in range(60):
+        tree = await store.edit(tree, {f"g{number}": os.urandom(8)})
+        found = objects_module.logged(store.path)
+        if tree in found:  # else it was packed with the log this time
+            assert b"g%d\0" % number in found[tree][1]
+    assert len(await store.entries(tree)) == 91
+
+
+async def test_differences_are_the_same_from_whole_trees_and_folder_by_folder(store, h):
+    old = await h.tree(store, {"a": b"1", "d/e/f": b"2", "d/g": b"3", "x": b"4"})
+    new = await store.edit(old, {"a": b"one", "d/e/f": None, "d/h/i": b"5", "x": None, "x/y": b"6"})
+    expected = tuple(sorted(trees.diff(store.objects, old, new)))
+    assert await store.diff(old, new) == expected
+    assert {change.path: change.status for change in expected} == {
+        "a": "M",
+        "d/e/f": "D",
+        "d/h/i": "A",
+        "x": "D",
+        "x/y": "A",
+    }
