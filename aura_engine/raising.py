@@ -23,6 +23,8 @@ EVERY_CAPPED = 1.0
 """While the run waits for nothing else."""
 REST = 1.0
 """Seconds that changed files must stand still: an editor empties a file, or takes it away, before it fills it."""
+RESTS = 5
+"""Waits for that, until the next look may try it."""
 
 
 class Raising:
@@ -42,6 +44,9 @@ class Raising:
         self._stamp: Stamp | None = None
         self._now = sources.first
         self._in_files: dict[str, tuple[str, str]] | None = None
+        self._gone: set[str] = set()
+        """What was last told of caps that no file names any more."""
+        self._looking = asyncio.Lock()
 
     def capped(self, reached: CapReached) -> None:
         """The run's cap has been reached: names what to type, and looks more often."""
@@ -65,6 +70,10 @@ class Raising:
 
     async def look(self) -> None:
         """Take over what the files say of caps, if one of them has changed; tell of what does not count."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         stamp = await self._at_rest()
         if stamp == self._stamp:
             return
@@ -86,20 +95,23 @@ class Raising:
             self._wake()
         if first:
             return
-        for sentence in (*overruled(now, before or {}, in_files), *gone):
+        for sentence in (*overruled(now, before or {}, in_files), *(set(gone) - self._gone)):
             self._say(sentence, "warning")
+        self._gone = set(gone)
         if others := _others(earlier, now):
             self._say(f"Changed, and counting from the next start on: {', '.join(others)}.", "info")
 
     async def _at_rest(self) -> Stamp:
-        """What the files look like once nobody is just writing them."""
+        """What the files look like once nobody is just writing them; where they never rest, what they were last."""
         stamp = await asyncio.to_thread(self._sources.stamp)
-        while self._stamp not in (None, stamp):
+        if self._stamp in (None, stamp):
+            return stamp
+        for _ in range(RESTS):
             await asyncio.sleep(REST)
             before, stamp = stamp, await asyncio.to_thread(self._sources.stamp)
             if before == stamp:
-                break
-        return stamp
+                return stamp
+        return self._stamp
 
     def _say(self, text: str, level: Literal["info", "warning"]) -> None:
         self._recorder.record(Notice(text=one_line(text, 500), level=level))

@@ -17,7 +17,15 @@ from aura_engine.errors import GitError
 from aura_engine.workspace import trees
 from aura_engine.workspace.checkout import checkout, remove_tree
 from aura_engine.workspace.large import copy
-from aura_engine.workspace.marks import Looker, Mark, Unmendable, file_mark, mark_of, wait_for_the_clock
+from aura_engine.workspace.marks import (
+    Looker,
+    Mark,
+    Unmendable,
+    file_mark,
+    mark_of,
+    prove_the_clock,
+    wait_for_the_clock,
+)
 from aura_engine.workspace.names import folders_of, parents, within
 from aura_engine.workspace.objects import EXECUTABLE, LINK, TREE, Entry, write_all
 from aura_engine.workspace.store import GitStore
@@ -71,6 +79,7 @@ class CleanCheckout:
         return self._settled and self.marks.get(path) == file_mark(info) and self.entries.get(path) == entry
 
     def _settle(self) -> None:
+        prove_the_clock(self.folder)
         self.marks = self._looker.look(self.folder)
         self.size = _size(self.marks)
         self.entries = self._store.flat(self.tree)

@@ -68,7 +68,7 @@ class FolderDelivery:
             suspects: list[str] = []
             for path, info in found.files.items():
                 seen = self._seen.get(path)
-                if not (seen and seen[0] == stamp(info) and seen[1] == last.get(path)):
+                if not (seen and seen[0].is_of(info) and seen[1] == last.get(path)):
                     suspects.append(path)
             new: New = {}
             taken = store.take(root, suspects, found.left_out, known=last, new=new)
@@ -135,7 +135,7 @@ class FolderDelivery:
         if mode_of(info) is None:
             raise OSError(f"{path} is a folder or a device")
         seen = self._seen.get(path)
-        return seen[1] if seen and seen[0] == stamp(info) else self._store.identify(root, path)
+        return seen[1] if seen and seen[0].is_of(info) else self._store.identify(root, path)
 
     def _put(self, path: str, entry: Entry) -> None:
         """Replace a file in one step. The temporary name is the path's own, so a crash leaves at most one behind."""

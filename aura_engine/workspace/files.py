@@ -40,6 +40,10 @@ class Stamp(NamedTuple):
     inode: int
     size: int
 
+    def is_of(self, info: os.stat_result) -> bool:
+        """Whether the file still is as it was."""
+        return self.ctime == info.st_ctime_ns and self == stamp(info)
+
 
 def stamp(info: os.stat_result) -> Stamp:
     """A file's stamp, times in nanoseconds."""

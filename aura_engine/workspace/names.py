@@ -49,8 +49,7 @@ def within(path: str, places: Iterable[str]) -> bool:
 def folders_of(paths: Iterable[str]) -> set[str]:
     """Every folder that one of the paths lies in."""
     folders: set[str] = set()
-    for path in paths:
-        folder = path.rpartition("/")[0]
+    for folder in {path.rpartition("/")[0] for path in paths}:
         while folder and folder not in folders:
             folders.add(folder)
             folder = folder.rpartition("/")[0]

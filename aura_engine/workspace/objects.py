@@ -29,9 +29,6 @@ EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 New = dict[str, tuple[str, bytes]]
 """Objects that are made but not yet written: id → kind and bytes."""
 
-Packed = dict[str, bytes]
-"""Objects as they stand in a pack, by id."""
-
 _KINDS = {"commit": 1, "tree": 2, "blob": 3}
 _CODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _LOGGED_AT_MOST = 32
@@ -40,6 +37,8 @@ _TREES_CACHED = 4096
 _NAMES_CACHED = 100_000
 """In all cached trees together, about 25 MB: a folder of a thousand files makes a new tree with each landing."""
 
+_MADE = 1000
+"""Trees that wait to be written at most."""
 _LOG = "recent-objects"
 _LOG_HEAD = struct.Struct(">20sI")
 _LIKE = 1 << 31
@@ -77,15 +76,15 @@ def make_tree(new: New, entries: Mapping[str, Entry]) -> str:
     return make(new, "tree", b"".join([part for _, part in parts]))
 
 
-def parse_tree(data: bytes) -> dict[str, Entry]:
-    """The names in a tree object. Versions of a tree have nearly all in common: what is cached of them shares it."""
+def parse_tree(data: bytes, shared: dict[str, str] | None = None) -> dict[str, Entry]:
+    """The names in a tree object. Versions of a tree have nearly all in common: what is cached of them is `shared`."""
     entries: dict[str, Entry] = {}
-    share, at = sys.intern, 0
+    share, at = ({} if shared is None else shared).setdefault, 0
     while at < len(data):
         space = data.index(b" ", at)
         end = data.index(b"\0", space)
         name, mode, oid = os.fsdecode(data[space + 1 : end]), data[at:space].decode(), data[end + 1 : end + 21].hex()
-        entries[share(name)] = Entry(share(mode), share(oid))
+        entries[share(name, name)] = Entry(share(mode, mode), share(oid, oid))
         at = end + 21
     return entries
 
@@ -108,19 +107,20 @@ def _packed(kind: str, data: bytes) -> bytes:
     return bytes(header) + zlib.compress(data, 1)
 
 
-def pack_with_index(new: New, known: Packed | None = None) -> tuple[bytes, bytes]:
+def pack_with_index(new: New, known: Lately | None = None) -> tuple[bytes, bytes]:
     """A pack file of these objects, without deltas, and its index (version 2).
 
     `known`: objects as they stood in earlier packs; it is added to.
     """
-    known = {} if known is None else known
+    known = Lately() if known is None else known
     parts = [b"PACK" + struct.pack(">II", 2, len(new))]
     at = len(parts[0])
     found: list[tuple[bytes, int, int]] = []
     for oid, (kind, data) in new.items():
         part = known.get(oid)
         if part is None:
-            part = known[oid] = _packed(kind, data)
+            part = _packed(kind, data)
+            known.put(oid, part)
         found.append((bytes.fromhex(oid), zlib.crc32(part), at))
         parts.append(part)
         at += len(part)
@@ -204,6 +204,10 @@ class Objects:
         self._recent_size = 0
         self._likes: deque[tuple[str, bytes]] = deque(maxlen=_LIKES)
         """Trees that stand in the log."""
+        self._made: dict[str, dict[str, Entry]] = {}
+        """Trees that are to be written, as they were made."""
+        self._shared: dict[str, str] = {}
+        """Names and ids of the cached trees. Not the interpreter's own: some 3.12 keep those for ever."""
 
     def close(self) -> None:
         """End the reading process."""
@@ -226,12 +230,14 @@ class Objects:
         kind, data = self._read(oid)
         if kind != "tree":
             raise GitError(f"{oid} in {self.git_dir} is a {kind}, not a tree.")
-        return self._remember(oid, parse_tree(data))
+        return self._remember(oid, parse_tree(data, self._shared))
 
     def make_tree(self, new: New, entries: dict[str, Entry]) -> str:
         """Add a tree of these names, which must not change any more, to `new`; its id."""
         oid = make_tree(new, entries)
-        self._remember(oid, entries)
+        if len(self._made) >= _MADE:
+            self._made.clear()  # of merges that came to nothing
+        self._made[oid] = entries
         return oid
 
     def header(self, commit: str) -> tuple[str, tuple[str, ...]]:
@@ -245,15 +251,15 @@ class Objects:
 
     def add(self, new: New) -> None:
         """Write the objects durably. Clears `new`. OSError when the disk refuses."""
-        for oid, (kind, data) in new.items():
-            if kind == "tree" and oid not in self._trees:
-                self._remember(oid, parse_tree(data))
         if len(new) > _LOGGED_AT_MOST:
             self._add_pack(new)
         elif new and self._foreign:
             call(["unpack-objects", "-q"], git_dir=self.git_dir, stdin=pack(new))
         elif new:
             self._add_to_log(new)
+        for oid, (kind, data) in new.items():
+            if kind == "tree" and oid not in self._trees:
+                self._remember(oid, self._made.pop(oid, None) or parse_tree(data, self._shared))
         new.clear()
 
     def publish(self) -> None:
@@ -332,4 +338,6 @@ class Objects:
                 self._names += len(entries)
             while len(self._trees) > 1 and (len(self._trees) > _TREES_CACHED or self._names > _NAMES_CACHED):
                 self._names -= len(self._trees.popitem(last=False)[1])
+            if len(self._shared) > 2 * _NAMES_CACHED:
+                self._shared.clear()
         return entries

@@ -57,7 +57,7 @@ def ignores_of(store: GitStore, entries: Mapping[str, Entry]) -> Ignores:
     rules = {
         path: store.objects.read(entry.oid)
         for path, entry in entries.items()
-        if path.rpartition("/")[2] == NAME and entry.mode == FILE
+        if path.endswith(NAME) and path.rpartition("/")[2] == NAME and entry.mode == FILE
     }
     return Ignores(store.path, rules)
 

@@ -22,6 +22,7 @@ from aura_engine.workspace.checkout import large_files, remove_tree, without
 from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
+from aura_engine.workspace.lately import Lately
 from aura_engine.workspace.marks import Looker, Mark
 from aura_engine.workspace.objects import (
     EMPTY_TREE,
@@ -29,7 +30,6 @@ from aura_engine.workspace.objects import (
     Entry,
     New,
     Objects,
-    Packed,
     make,
     pack_with_index,
     write_all,
@@ -76,7 +76,7 @@ class LinePacks:
         """Held while a pack is copied, so that nobody takes it away."""
         self._store = store
         self._packs: OrderedDict[frozenset[str], LinePack] = OrderedDict()
-        self.packed: Packed = {}
+        self.packed = Lately()
         """Objects that the packs lack, as they stand in the small ones."""
 
     def nearest(self, line: str, hidden: frozenset[str], tree: str) -> tuple[LinePack, New]:
@@ -88,7 +88,6 @@ class LinePacks:
             if _lacking(self._store.objects, pack.tree, tree, lacking, _MOST_LACKING) or pack.tree == line:
                 return pack, lacking
             shutil.rmtree(pack.folder)
-            self.packed.clear()
         self._packs[hidden] = pack = self._make(line)
         while len(self._packs) > _PACKS_KEPT:
             shutil.rmtree(self._packs.popitem(last=False)[1].folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -155,3 +156,23 @@ async def test_a_file_is_believed_once_it_stands_still(stage, monkeypatch: pytes
         monkeypatch.setattr(type(sources), "load", lambda self: loads.append(next(numbers, 4)) or load(self))
         await stage.eventually(lambda: loads)
         assert loads[0] == 4, "it was read while it still changed"
+
+
+async def test_files_that_never_rest_hold_nobody_up(stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = stage.program("claude", [WAIT])
+    capped_at(stage, 9 * MILLION)
+    async with stage.play(CLAUDE_BIN=str(program), attended=True) as play:
+        await play.until(lambda event: event.kind == "attempt_started")
+        sources = play.engine.options.sources
+        numbers = itertools.count()
+        monkeypatch.setattr(type(sources), "stamp", lambda self: ((next(numbers), 0, 0),))
+        looks: list[int] = []
+        look = raising.Raising.look
+
+        async def counted(self: raising.Raising) -> None:
+            await look(self)
+            looks.append(1)
+
+        monkeypatch.setattr(raising.Raising, "look", counted)
+        await stage.eventually(lambda: len(looks) > 2)
+        assert not play.of("caps_changed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,3 +86,20 @@ def test_another_folder_in_the_place_of_one_is_listed(folder, listed):
 
 def test_what_is_skipped_is_not_entered(folder):
     assert set(Looker({"a"}).look(folder)) == {"", "b", "b/three"}
+
+
+def test_the_clock_is_the_one_that_stamps_files(folder):
+    for _ in range(50):
+        marks_module.prove_the_clock(folder)
+
+
+@pytest.mark.parametrize("stamped", [lambda real: real // 10**9 * 10**9, lambda real: real - 10**9])
+def test_a_file_system_that_stamps_in_whole_seconds_or_by_another_clock_is_not_trusted(folder, monkeypatch, stamped):
+    real = Path.lstat
+
+    def lstat(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(st_ctime_ns=stamped(real(path).st_ctime_ns))
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    with pytest.raises(marks_module.Unmendable):
+        marks_module.prove_the_clock(folder)
