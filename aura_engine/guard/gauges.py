@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = 60.0
 """Seconds after which NVML is asked again when it failed."""
+DRIVERS = (Path("/proc/driver/nvidia"), Path("/sys/module/nvidia"), Path("/dev/dxg"))
+"""Signs of NVIDIA's driver, the last as Windows shows it to Linux."""
 
 
 class WorkerGauge(Frozen):
@@ -172,5 +174,5 @@ class Gpus:
 
 
 def _has_driver() -> bool:
-    """Whether there can be a GPU that NVML knows: its driver's devices, or the one that Windows shows to Linux."""
-    return not LINUX or Path("/dev/dxg").exists() or any(Path("/dev").glob("nvidia*"))
+    """Whether there can be a GPU that NVML knows. Its device files may come only with NVML's first question."""
+    return not LINUX or any(place.exists() for place in DRIVERS) or any(Path("/dev").glob("nvidia*"))

@@ -133,3 +133,9 @@ def test_without_a_device_the_library_is_not_even_loaded(monkeypatch):
     monkeypatch.setattr(gauges, "_has_driver", lambda: False)
     assert Gpus().read() == ()
     assert "pynvml" not in sys.modules
+
+
+@pytest.mark.skipif(not gauges.LINUX, reason="elsewhere NVML is asked at once")
+def test_a_driver_whose_device_files_are_not_made_yet_is_seen(monkeypatch, tmp_path):
+    monkeypatch.setattr(gauges, "DRIVERS", (tmp_path,))
+    assert gauges._has_driver()  # pyright: ignore[reportPrivateUsage]
