@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,7 +47,9 @@ _CONFIG = """[core]
 
 ATTRIBUTES = "* -text !eol !filter !ident !merge !working-tree-encoding\n"
 _THREADS = 4
-_FLATS_CACHED = 16
+_FLATS_CACHED = 64
+_FLAT_NAMES = 200_000
+"""In all cached lists of files together, about 20 MB."""
 _FEW = 10_000
 """Files that are compared on the loop: a millisecond or two."""
 _COMMITS_CACHED = 4096
@@ -74,6 +77,7 @@ class GitStore:
         self.objects = Objects(path)
         self.large = LargeFiles(path / "large")
         self._flat: OrderedDict[str, Mapping[str, Entry]] = OrderedDict()
+        self._flat_lock = threading.Lock()
         self._latest: tuple[str, Mapping[str, Entry]] = (EMPTY_TREE, {})
         self._tree_of: OrderedDict[str, str] = OrderedDict()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
@@ -171,10 +175,13 @@ class GitStore:
                 found[change.path] = change.new
             else:
                 del found[change.path]
-        self._flat[tree] = found
         self._latest = (tree, found)
-        while len(self._flat) > _FLATS_CACHED:
-            self._flat.popitem(last=False)
+        with self._flat_lock:
+            self._flat[tree] = found
+            while len(self._flat) > 1 and (
+                len(self._flat) > _FLATS_CACHED or sum(map(len, self._flat.values())) > _FLAT_NAMES
+            ):
+                self._flat.popitem(last=False)
         return found
 
     def read_now(self, tree: str, path: str) -> bytes | None:
