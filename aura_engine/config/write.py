@@ -52,6 +52,9 @@ def write_tables(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
         document = tomlkit.parse(path.read_text("utf-8") if path.exists() else HEADER)
         for name, table in tables.items():
             rows: Any = document.setdefault(name, tomlkit.table())
+            if not isinstance(rows, dict):
+                cure = f"Make it a table, [{name}], and run it again; the other settings are in the file."
+                raise ConfigError(f"{path}: {name} is no table there, so its rows have no place.", cure=cure)
             for row, value in table.items():
                 rows[row] = value
         replace_file(path, tomlkit.dumps(document))

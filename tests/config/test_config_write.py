@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from aura_engine.config.load import load_settings
-from aura_engine.config.write import HEADER, write_settings
+from aura_engine.config.write import HEADER, write_settings, write_tables
 from aura_engine.errors import ConfigError
 
 WRITTEN = """\
@@ -124,3 +124,11 @@ def test_a_table_in_the_way_is_told(tmp_path):
     with pytest.raises(ConfigError, match=r"\[prices\] is a table there, so AURA_PRICES has no place"):
         write_settings(path, {"AURA_PRICES": "prices.toml"})
     assert path.read_text() == before
+
+
+def test_rows_of_a_table_find_no_place_where_its_name_is_a_value(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("prices = 3\n")
+    with pytest.raises(ConfigError, match="prices is no table there"):
+        write_tables(path, {"prices": {"m": {"input": 1, "output": 2}}})
+    assert path.read_text() == "prices = 3\n"
