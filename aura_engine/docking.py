@@ -83,10 +83,6 @@ class Mixed:
         if self._docked is not None:
             await self._docked.tidy(live)
 
-    def keep_spares(self, count: int) -> None:
-        """See Runtime."""
-        self._own.keep_spares(count)
-
     def close(self) -> None:
         """See Runtime."""
         self._own.close()

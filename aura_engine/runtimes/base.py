@@ -106,10 +106,6 @@ class Runtime(Protocol):
         """Takes away what engines that died have left of attempts other than those of the folders `live`."""
         ...
 
-    def keep_spares(self, count: int) -> None:
-        """Makes ready what the next `count` starts can use."""
-        ...
-
     def close(self) -> None:
         """Nothing will be started any more; workers go on."""
         ...

@@ -15,7 +15,8 @@ from aura_engine.runtimes.landlock import launched
 SPACES = ("--unshare-user-try", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 SYS = tuple(Path("/sys", name) for name in ("devices", "bus", "class", "module"))
 """Runtimes count processors there, CUDA finds its devices."""
-TEMPS = (Path("/tmp"), Path("/var/tmp"))
+TEMPS = ("/tmp", "/var/tmp")
+SYSTEM_WITHIN = tuple(f"{path}/" for path in SYSTEM)
 
 
 class Bubblewrap(Containment):
@@ -48,19 +49,21 @@ class Bubblewrap(Containment):
     def wrap(self, argv: Sequence[str], view: View) -> list[str]:
         """See Containment."""
         found = self.ground.of(argv, view)
-        writable = [found.follow(path) for path in view.write]
-        binds = dict.fromkeys(found.shown, "--ro-bind-try") | dict.fromkeys(writable, "--bind")
+        writable = [str(found.follow(path)) for path in view.write]
+        # As text: paths would cost more than all else, at each start and check.
+        binds = dict.fromkeys(map(str, found.shown), "--ro-bind-try") | dict.fromkeys(writable, "--bind")
+        links = {str(link): target for link, target in found.links.items()}
         words = [*self._base, *(self._gpus if view.gpu else ())]
         for place in TEMPS:
             # Where something of the view lies in it, the folder has to be empty: it would show up in the private one.
-            taken = any(str(path).startswith(f"{place}/") for path in (*binds, *found.links))
-            words += ("--tmpfs", str(place)) if view.temp is None or taken else ("--bind", str(view.temp), str(place))
-        places = tuple(f"{place}/" for place in (*SYSTEM, *binds))  # as text: there are dozens of links, at each start
-        for link, target in found.links.items():
-            if not f"{link}/".startswith(places):
-                words += ("--symlink", target, str(link))
-        for path in sorted(binds, key=lambda path: len(path.parts)):  # what lies within another comes after it
-            words += (binds[path], str(path), str(path))
+            taken = any(path.startswith(f"{place}/") for path in (*binds, *links))
+            words += ("--tmpfs", place) if view.temp is None or taken else ("--bind", str(view.temp), place)
+        shown = (*SYSTEM_WITHIN, *(f"{path}/" for path in binds))
+        for link, target in links.items():
+            if not f"{link}/".startswith(shown):
+                words += ("--symlink", target, link)
+        for path in sorted(binds, key=lambda path: path.count("/")):  # what lies within another comes after it
+            words += (binds[path], path, path)
         words += ("--remount-ro", "/")
         if not view.network:
             words.append("--unshare-net")

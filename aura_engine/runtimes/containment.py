@@ -52,8 +52,8 @@ class Ground:
     homes: tuple[Path, ...] = ()
     private: tuple[Path, ...] = ()
     path: str = os.defpath
-    _lately: dict[tuple[Path, ...], tuple[float, Installations]] = field(
-        default_factory=dict[tuple[Path, ...], tuple[float, Installations]], init=False, repr=False, compare=False
+    _lately: dict[tuple[str, ...], tuple[float, Installations]] = field(
+        default_factory=dict[tuple[str, ...], tuple[float, Installations]], init=False, repr=False, compare=False
     )
     """What was found lately, and when."""
 
@@ -63,19 +63,19 @@ class Ground:
         What was found less than FRESH seconds ago is not looked up again: it takes a hundred questions to the kernel.
         """
         programs = programs_in(argv)
-        above = dict.fromkeys(path.parent for path in view.write)
-        key = (*programs, Path(), *view.read, Path(), *above)
+        above = dict.fromkeys(os.path.dirname(path) for path in view.write)  # noqa: PTH120 (ten times as fast)
+        key = (*programs, "", *map(str, view.read), "", *above)
         now = steady()
         since, found = self._lately.get(key, (now - FRESH, None))
         if found is None or now - since >= FRESH:
             found = Installations(self.homes, self.private, self.path)
             found.shown, found.links = set(self.shown), dict(self.links)
             for program in programs:
-                found.program(program)
+                found.program(Path(program))
             for path in view.read:
                 found.show(found.follow(path))
-            for path in above:
-                found.remember(path)
+            for folder in above:
+                found.remember(Path(folder))
             if len(self._lately) >= MAX_LATELY:
                 self._lately.clear()
             self._lately[key] = (now, found)
@@ -159,18 +159,18 @@ def program_at(program: str, path: str, cwd: Path) -> str:
     return str(Path(found).absolute()) if found else program
 
 
-def programs_in(argv: Sequence[str]) -> list[Path]:
+def programs_in(argv: Sequence[str]) -> list[str]:
     """The programs that a command line starts by absolute paths.
 
     Those are its first word and, after an interpreter or the like, the first path. The rest are not looked at: session
     ids and prompts are among them, and a worker that had a path of its own choice shown there would see that folder.
     """
-    found = [Path(argv[0])] if argv[0].startswith("/") else []
-    if Path(argv[0]).name.rstrip("0123456789.") not in STARTERS:
+    found = [argv[0]] if argv[0].startswith("/") else []
+    if argv[0].rpartition("/")[2].rstrip("0123456789.") not in STARTERS:
         return found
     for word in argv[1:]:
         if word == "-c":  # what follows is text, a check's for one
             break
         if word.startswith("/"):
-            return [*found, Path(word)]
+            return [*found, word]
     return found

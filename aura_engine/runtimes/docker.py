@@ -210,9 +210,6 @@ class DockerRuntime:
                 worker.look()
             await asyncio.sleep(next(waits, AWAY_MOST))
 
-    def keep_spares(self, count: int) -> None:
-        """See Runtime. A container cannot wait for work: what it may see is settled when it is made."""
-
     def close(self) -> None:
         """See Runtime."""
 

@@ -8,7 +8,7 @@ file alone. Never shown: a folder that holds the home, the project or Aura's own
 
 from __future__ import annotations
 
-# ruff: noqa: PTH110, PTH112, PTH113 - pathlib raises where a folder above may not be entered
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH120 - pathlib raises where a folder above may not be entered
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,7 +49,7 @@ class Installations:
         self._hidden = (*self._homes, *hidden)
         self._path = path
         self._seen: set[Path] = set()
-        self._real: dict[Path, Path] = {}
+        self._real: dict[str, Path] = {}
         """Folders that only Aura can change → where they really are."""
         self.shown: set[Path] = set()
         self.links: dict[Path, str] = {}
@@ -62,7 +62,7 @@ class Installations:
 
     def remember(self, folder: Path) -> None:
         """Follow the way to a folder of Aura's own once for all that lies directly in it."""
-        self._real[folder] = self.follow(folder)
+        self._real[str(folder)] = self.follow(folder)
 
     def survey(self, environ: Mapping[str, str]) -> None:
         """Every folder of PATH with what its programs need, and the certificates and name servers in force."""
@@ -110,7 +110,10 @@ class Installations:
 
     def follow(self, path: Path) -> Path:
         """The real path behind `path`; the links on the way are kept, each under its real folder."""
-        known = self._real.get(path.parent)
+        above = os.path.dirname(path)
+        known = self._real.get(above)
+        if known is not None and str(known) == above and not os.path.islink(path):  # at each start and check
+            return path
         here, rest = (Path("/"), list(path.parts[1:])) if known is None else (known, [path.name])
         hops = 0
         while rest:

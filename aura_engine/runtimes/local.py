@@ -24,6 +24,7 @@ from aura_engine.runtimes import processes, shim, traces
 from aura_engine.runtimes.containment import NONE, Containment, View, program_at
 from aura_engine.runtimes.environment import worker_env
 from aura_engine.runtimes.inbox import Inbox
+from aura_engine.runtimes.nursery import Nursery
 from aura_engine.runtimes.scripts import script
 
 START_LIMIT = 15.0
@@ -207,8 +208,7 @@ class LocalRuntime:
         """`shown`: what every worker may read besides its own, such as folders that the person shares."""
         self._containment = containment or Containment()
         self._shown = shown
-        self._spares: list[tuple[int, int]] = []
-        """Shims that wait for work: pid, and the pipe through which they are told."""
+        self._nursery = Nursery()
 
     @property
     def contained(self) -> bool:
@@ -229,47 +229,23 @@ class LocalRuntime:
         is no error here: `wait` then tells it in its record. RuntimeFault when the shim cannot be started.
         """
         self._write(launch, folder)
+        spec, title = str(folder.absolute() / "spec.json"), f"aura-{name}"
         bell = os.open(folder / "bell", os.O_RDONLY | os.O_NONBLOCK)
         fault("worker.written")
         try:
-            pid = self._use_spare(folder) or _spawn(str(folder / "spec.json"), f"aura-{name}")
+            pid = await self._nursery.shim(spec, title) or _spawn(spec, title)
         except OSError as error:
             os.close(bell)
             raise RuntimeFault(
                 f"No process could be started for the worker: {error.strerror}.", cure="Are there too many processes?"
             ) from error
+        except asyncio.CancelledError:
+            os.close(bell)
+            raise
         fault("worker.spawned")
         worker = LocalWorker(folder, bell, pid=pid)
         await worker.running()
         return worker
-
-    def keep_spares(self, count: int) -> None:
-        """Have `count` shims wait for work. They end by themselves when the engine does. Cheap when they are there."""
-        with suppress(OSError):  # too many processes: the next start will say so
-            while len(self._spares) < count:
-                read_end, write_end = os.pipe()
-                try:
-                    self._spares.append((_spawn("-", "aura-spare", stdin=read_end), write_end))
-                except OSError:
-                    os.close(write_end)
-                    raise
-                finally:
-                    os.close(read_end)
-
-    def _use_spare(self, folder: Path) -> int | None:
-        """The pid of a waiting shim that was given this folder; None when there is none alive."""
-        while self._spares:
-            pid, pipe = self._spares.pop(0)
-            try:
-                os.write(pipe, os.fsencode(folder.absolute() / "spec.json") + b"\n")
-            except BrokenPipeError:
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
-            else:
-                return pid
-            finally:
-                os.close(pipe)
-        return None
 
     async def clear(self, folder: Path) -> None:
         """See Runtime. Its records are the attempt's own files, and stay."""
@@ -281,12 +257,8 @@ class LocalRuntime:
         """See Runtime."""
 
     def close(self) -> None:
-        """End the shims that wait; workers go on."""
-        for pid, pipe in self._spares:
-            os.close(pipe)
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-        self._spares.clear()
+        """See Runtime."""
+        self._nursery.close()
 
     def _write(self, launch: LaunchSpec, folder: Path) -> None:
         home = Path(launch.env.get("HOME", folder / "home"))
@@ -365,10 +337,9 @@ class LocalRuntime:
         return record
 
 
-def _spawn(spec: str, name: str, *, stdin: int | None = None) -> int:
+def _spawn(spec: str, name: str) -> int:
     """Starts a shim; its pid. OSError when no process can be had."""
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
-    actions = null if stdin is None else [(os.POSIX_SPAWN_DUP2, stdin, 0), *null[1:]]
     argv = [sys.executable, "-I", "-S", script(shim), spec, name]
     # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
-    return os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
+    return os.posix_spawn(sys.executable, argv, {}, file_actions=null, setsid=True)

@@ -1,14 +1,13 @@
 """The shim: one small process per worker, which outlives the engine and answers for everything the worker started.
 
-Run as `python -I -S shim.py FOLDER/spec.json NAME`, or ahead of time as `shim.py -`, which waits for that path on its
-standard input: starting Python is half the time from one worker's end to the next one's first instruction. It is
-stand-alone and imports nothing that costs time (`json`, `signal` and `ctypes` would double its start; their C halves
-do not). In FOLDER it keeps
+Run as `python -I -S shim.py FOLDER/spec.json NAME`, or as `shim.py - NURSERY`: that one is no shim, it forks them for
+the engine (see `nursery`), since starting Python costs ten times as much. It is stand-alone and imports nothing that
+costs time (`json`, `signal` and `ctypes` would double its start; their C halves do not). In FOLDER it keeps
 
-    spec.json      what to start, `spec.json.claimed` once a shim has read it. Taken away the moment before the worker
-                   starts, since its environment may hold a key; if the engine was first, nothing starts. Behind a
+    spec.json      what to start, `spec.json.claimed` once a shim has read it. Emptied the moment before the worker
+                   starts, since its environment may hold a key; if the engine took it away, nothing starts. Behind a
                    wall (containment.py) `argv` builds it, `program` is what runs in it, `inner` processes below
-    starting.json  which shim is about to start it, until process.json is there
+    starting.json  what becomes of it: which shim is about to start the worker, until process.json is there
     stdin.txt      the worker's standard input, where that is not kept open
     input.jsonl    else: lines are fed from here as they are appended; the line {"aura":"close"} closes the pipe
     output.jsonl, error.log   the worker's stdout and stderr, written by the kernel
@@ -32,6 +31,7 @@ from __future__ import annotations
 # ruff: noqa: PTH100, PTH104, PTH108, PTH110, PTH113, PTH120, PTH123, PTH208
 import _ctypes
 import _json
+import gc
 import os
 import resource
 import select
@@ -41,10 +41,12 @@ import time
 TYPE_CHECKING = False  # importing it from typing would cost more than all the rest
 if TYPE_CHECKING:
     import signal
+    import struct
     from collections.abc import Sequence
     from typing import Any
 else:
     import _signal as signal
+    import _struct as struct
 
 LINUX = sys.platform == "linux"
 CHUNK = 1 << 16
@@ -57,6 +59,10 @@ SWEEP_LIMIT = 10.0
 """Seconds after which a descendant that cannot die (stuck in the kernel) is given up."""
 POLL = 0.2
 """Seconds between looks at input.jsonl where there is no inotify."""
+CLONE3 = 435
+"""Number of a system call, the same on every kind of machine."""
+SIBLING = struct.pack("8Q", 0x8000, *[0] * 7)
+"""What it is told: a fork whose parent is the caller's own (CLONE_PARENT)."""
 SETTLE = 0.02
 """Seconds that a wall's own first process gets to end after it: only then the program's CPU time is known."""
 
@@ -173,6 +179,14 @@ def program_in(path: str, program: str) -> str:
     return program
 
 
+def walls() -> Any:
+    """The module `launcher`, found beside this file, without its package."""
+    sys.path.append(os.path.dirname(__file__.replace("__pycache__/", "")))
+    import launcher  # pyright: ignore[reportMissingImports]
+
+    return launcher
+
+
 class Shim:
     """One worker from its start to the end of its last descendant."""
 
@@ -186,6 +200,7 @@ class Shim:
         self.childless = False
         self.known: list[int] = []
         self.exit: dict[str, Any] = {"started": time.time(), "cpu": 0.0, "max_rss": 0, "swept": 0}
+        self.told: dict[str, Any] = {}
         self.ended = False
         self.stdin = -1
         self.source = -1
@@ -264,9 +279,16 @@ class Shim:
 
     def _commit(self) -> None:
         """From here on the worker starts, and the engine can tell by whom; unless it has just taken the spec back."""
-        self.save("starting.json", self._who())
-        if self.traces == self.folder and not self.drop("spec.json.claimed"):
-            self.drop("starting.json")
+        if self.traces != self.folder:
+            self.save("starting.json", self._who())
+            return
+        claimed = f"{self.folder}/spec.json.claimed"
+        try:
+            fd = os.open(claimed, os.O_WRONLY | os.O_TRUNC)  # a new file would cost more
+            os.write(fd, encode(self._who()).encode())
+            os.close(fd)
+            os.rename(claimed, f"{self.folder}/starting.json")
+        except FileNotFoundError:
             os._exit(0)
 
     def drop(self, name: str) -> bool:
@@ -288,10 +310,7 @@ class Shim:
             soft, hard = (limit if each == resource.RLIM_INFINITY else min(each, limit) for each in now)
             resource.setrlimit(kind, (soft, hard))
         if spec.get("scope"):
-            sys.path.append(os.path.dirname(__file__.replace("__pycache__/", "")))
-            import launcher  # pyright: ignore[reportMissingImports]  # found beside this file, without its package
-
-            launcher.limit_scope()
+            walls().limit_scope()
 
     def main_process(self) -> int:
         """The program itself, which a wall starts as the first child of its own processes; else what was started."""
@@ -351,7 +370,20 @@ class Shim:
         self.exit["signal"] = -code if code is not None and code < 0 else None
         self.exit["stopped"] = int(self.stop_asked)
         self.save("exit.json", self.exit)
+        self.told = dict(self.exit)
         self.ring(b"x")
+
+    def seal(self) -> None:
+        """exit.json as it stays; it outlives a power cut."""
+        try:
+            fd = os.open(f"{self.traces}/exit.json", os.O_RDONLY) if self.exit == self.told else -1
+        except OSError:
+            fd = -1
+        if fd < 0:
+            self.save("exit.json", self.exit, sync=True)
+        else:
+            os.fsync(fd)
+            os.close(fd)
 
     def feed(self) -> None:
         """Moves complete lines of input.jsonl into the worker's stdin, as far as the pipe has room."""
@@ -460,29 +492,68 @@ class Shim:
         self.reap()
         self.hold()
         self.sweep()
-        self.save("exit.json", self.exit, sync=True)
+        self.seal()
         # Who listens has it open; a FIFO left behind trips whoever copies the folder.
         self.drop("bell")
 
 
-def told_path() -> str:
-    """For a shim started ahead of time: the spec's path, from the engine's pipe; "" once the engine is gone."""
-    told = b""
-    while not told.endswith(b"\n"):
-        data = os.read(0, 4096)
-        if not data:
+def nursery() -> str:
+    """Forks a shim for each request on standard input; returns its spec's path in a shim, "" once the engine is gone.
+
+    A request is one message of a socket: a ticket, the path and the name for the process list. The engine is the shim's
+    parent, as if it had started it itself. The shim answers with the ticket and its pid before it does anything else:
+    when the engine reads the end of the socket, it has heard of every shim that there will be.
+    """
+    os.chdir("/")
+    walls()
+    gc.freeze()  # no shim looks through what was there before it: that stays one memory for all
+    retitle(os.fsencode(sys.argv[2].rstrip()))
+    while True:
+        try:
+            request = os.read(0, CHUNK)
+        except OSError:  # the engine died with answers unread
+            request = b""
+        if not request:
             return ""
-        told += data
+        ticket, path, name = request.split(b"\0")
+        pid = libc("syscall", CLONE3, SIBLING, len(SIBLING))
+        if pid == 0:
+            break
+        if pid < 0:
+            answer(ticket, 0)
+    os.setsid()
+    retitle(path + b"\0" + name)
+    answer(ticket, os.getpid())
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    return os.fsdecode(told[:-1])
+    return os.fsdecode(path)
+
+
+def answer(ticket: bytes, pid: int) -> None:
+    """Tells the engine; when it has just died, the next one finds what there is."""
+    try:
+        os.write(0, b"%s %d" % (ticket, pid))
+    except OSError:
+        return
+
+
+def retitle(words: bytes) -> None:
+    """Has the process list show these words after the script's name, as far as the command line has room for them."""
+    fields = stat_of(os.getpid())
+    room = range(int(fields[45]) + sum(len(os.fsencode(word)) + 1 for word in sys.orig_argv[:4]), int(fields[46]))
+    try:
+        memory = os.open("/proc/self/mem", os.O_WRONLY)
+    except OSError:  # then it stays what it was
+        return
+    os.pwrite(memory, words[: len(room) - 1].ljust(len(room), b"\0"), room.start)
+    os.close(memory)
 
 
 def main() -> None:
     """Claims the spec (a late shim whose spec was taken back starts nothing) and runs it."""
     os.closerange(3, 65_536)  # whatever the engine's own starter left open
-    path = told_path() if sys.argv[1] == "-" else os.path.abspath(sys.argv[1])
+    path = nursery() if sys.argv[1] == "-" else os.path.abspath(sys.argv[1])
     if not path:
         return
     os.umask(0o022)

@@ -148,6 +148,7 @@ def own_place(home: Path, name: str) -> Path:
 
 
 def private(path: Path, text: str) -> None:
-    """A new file that nobody else may read."""
-    path.touch(0o600)
-    path.write_text(text, encoding="utf-8")
+    """A new file that nobody else may read, in the place of one of that name."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:  # noqa: PTH123 (a descriptor)
+        file.write(text.encode())

@@ -153,7 +153,7 @@ def test_everything_a_run_leaves_is_private_and_nothing_is_left_running(bench, h
     assert not [path for path in (hermetic / ".local/state/aura").rglob("*") if path.is_file()]
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     assert "sleep 300" not in listed
-    assert "aura-spare" not in listed
+    assert "aura-nursery" not in listed
 
 
 def test_projections_tell_the_story(bench):

@@ -64,6 +64,7 @@ async def watch(tmp_path: Path) -> AsyncIterator[Watch]:
         return Watched(worker, Place(tree, workspace, folder / "error.log"))
 
     yield starter
+    runtime.close()
     for worker in workers:
         shim.send([*shim.descendants(worker.shim.pid), worker.shim.pid], signal.SIGKILL)
         worker.close()

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +23,11 @@ Start = Callable[..., Awaitable[LocalWorker]]
 async def start_with(tmp_path: Path) -> AsyncIterator[Callable[[LocalRuntime], Start]]:
     """Starts workers by a runtime, each in a folder of its own; what still runs at the end is killed."""
     workers: list[LocalWorker] = []
+    runtimes: list[LocalRuntime] = []
 
     def of(runtime: LocalRuntime) -> Start:
+        runtimes.append(runtime)
+
         async def starter(*argv: str, folder: str = "", **more: object) -> LocalWorker:
             where = tmp_path / (folder or f"attempt-{len(workers)}")
             env = {"HOME": str(tmp_path / "home"), **more.pop("env", {})}
@@ -36,6 +39,8 @@ async def start_with(tmp_path: Path) -> AsyncIterator[Callable[[LocalRuntime], S
         return starter
 
     yield of
+    for runtime in runtimes:
+        runtime.close()
     for worker in workers:
         shim.send([*shim.descendants(worker.shim.pid), worker.shim.pid], signal.SIGKILL)
         worker.close()
@@ -44,9 +49,17 @@ async def start_with(tmp_path: Path) -> AsyncIterator[Callable[[LocalRuntime], S
 
 
 @pytest.fixture
-def start(start_with: Callable[[LocalRuntime], Start]) -> Start:
+def runtime() -> Iterator[LocalRuntime]:
+    """One without a wall."""
+    found = LocalRuntime()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def start(start_with: Callable[[LocalRuntime], Start], runtime: LocalRuntime) -> Start:
     """Starts a worker without a wall."""
-    return start_with(LocalRuntime())
+    return start_with(runtime)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 
 from aura_engine.core.model import LaunchSpec
 from aura_engine.errors import RuntimeFault
-from aura_engine.runtimes import local, processes, shim
+from aura_engine.runtimes import local, nursery, processes, shim
 from aura_engine.runtimes.local import LocalRuntime
 
 LIMIT = 20.0
@@ -280,7 +280,7 @@ async def test_what_is_killed_without_a_shim_is_the_workers_alone(start, tmp_pat
     assert other.alive()
 
 
-async def test_a_shim_that_does_not_come_up_is_killed_and_starts_nothing(start, tmp_path, monkeypatch):
+async def test_a_shim_that_does_not_come_up_is_killed_and_starts_nothing(start, runtime, tmp_path, monkeypatch):
     monkeypatch.setattr(local, "START_LIMIT", 0.3)
     pids = []
 
@@ -291,6 +291,7 @@ async def test_a_shim_that_does_not_come_up_is_killed_and_starts_nothing(start, 
 
     spawn = local._spawn
     monkeypatch.setattr(local, "_spawn", stopped)
+    runtime._nursery.close()
     with pytest.raises(RuntimeFault, match="did not start"):
         await start("touch", str(tmp_path / "ran"), folder="a")
     end = time.monotonic() + 5.0
@@ -379,42 +380,91 @@ async def test_a_shim_without_its_spec_starts_nothing(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-async def test_a_spare_shim_takes_the_next_worker_and_the_rest_end_with_the_runtime(tmp_path, start):
-    runtime = LocalRuntime()
-    runtime.keep_spares(2)
-    spares = [pid for pid, _ in runtime._spares]
-    launch = LaunchSpec(argv=("sh", "-c", "echo from-a-spare"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+async def test_a_forked_shim_stands_by_itself_and_outlives_the_nursery(tmp_path, runtime, py):
+    look = "import os; print(os.getppid(), *sorted(os.listdir('/proc/self/fd')), flush=True); input()"
+    launch = LaunchSpec(argv=py(look), env={"HOME": str(tmp_path)}, cwd=str(tmp_path), stdin_open=True)
+    next(runtime._nursery._tickets)  # as if it were not the first
     worker = await runtime.start(launch, tmp_path / "attempt", "A1-1")
-    assert worker.shim.pid == spares[0]
-    record = await asyncio.wait_for(worker.swept(), LIMIT)
-    assert record.code == 0
-    assert (tmp_path / "attempt" / "output.jsonl").read_text() == "from-a-spare\n"
+    forker, forked = runtime._nursery._pid, worker.shim.pid
+    fields = shim.stat_of(forked)
+    assert [int(field) for field in fields[1:4]] == [os.getpid(), forked, forked], "its parent, group and session"
+    words = Path(f"/proc/{forked}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    assert words[-2:] == [os.fsencode(tmp_path / "attempt/spec.json"), b"aura-A1-1"]
+    assert {str(Path(f"/proc/{forked}/fd/{fd}").readlink()) for fd in (0, 1, 2)} == {os.devnull}
+    assert not [fd for fd in Path(f"/proc/{forked}/fd").iterdir() if str(fd.readlink()).startswith("socket:")]
     runtime.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(spares[1], 0)
-
-
-async def test_a_dead_spare_is_passed_over(tmp_path):
-    runtime = LocalRuntime()
-    runtime.keep_spares(1)
-    (pid, _), *_ = runtime._spares
-    os.kill(pid, signal.SIGKILL)
-    await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    launch = LaunchSpec(argv=("true",), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
-    worker = await runtime.start(launch, tmp_path / "attempt", "A1-1")
-    assert worker.shim.pid != pid
+    assert gone(forker)
+    worker.send("go")
     assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+    parent, *fds = (tmp_path / "attempt/output.jsonl").read_text().split()
+    assert (int(parent), fds) == (forked, ["0", "1", "2", "3"]), "the fourth is the listing itself"
 
 
-def test_spares_end_when_their_engine_is_killed(tmp_path):
+async def test_the_first_shim_needs_no_nursery(start, runtime):
+    await asyncio.wait_for((await start("true")).swept(), LIMIT)
+    assert runtime._nursery._pid == 0
+    await asyncio.wait_for((await start("true")).swept(), LIMIT)
+    assert runtime._nursery._pid > 0
+
+
+async def test_workers_started_together_are_each_their_own(tmp_path, runtime):
+    def launch(n: int) -> LaunchSpec:
+        return LaunchSpec(argv=("sh", "-c", f"echo {n}"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+
+    starts = [runtime.start(launch(n), tmp_path / f"{n}", f"A{n}-1") for n in range(12)]
+    workers = await asyncio.gather(*starts)
+    for n, worker in enumerate(workers):
+        assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+        assert (tmp_path / f"{n}/output.jsonl").read_text() == f"{n}\n"
+    assert len({worker.shim.pid for worker in workers}) == 12
+
+
+@pytest.mark.parametrize("how", ["killed", "stuck", "cannot fork"])
+async def test_without_its_nursery_the_engine_starts_shims_itself(tmp_path, runtime, monkeypatch, how):
+    launch = LaunchSpec(argv=("sh", "-c", "echo ran"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    next(runtime._nursery._tickets)  # as if it were not the first
+    if how == "cannot fork":
+        monkeypatch.setattr(nursery, "script", lambda _: str(barren(tmp_path)))
+    else:
+        await asyncio.wait_for((await runtime.start(launch, tmp_path / "first", "A1-1")).swept(), LIMIT)
+        monkeypatch.setattr(nursery, "LIMIT", 0.2)
+        os.kill(runtime._nursery._pid, signal.SIGKILL if how == "killed" else signal.SIGSTOP)
+    for n in range(2):
+        worker = await runtime.start(launch, tmp_path / f"then-{n}", "A1-2")
+        assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+        assert (tmp_path / f"then-{n}/output.jsonl").read_text() == "ran\n"
+        words = Path(f"/proc/{worker.shim.pid}/cmdline")
+        assert not words.exists(), "collected"
+
+
+def barren(tmp_path: Path) -> Path:
+    """A nursery whose every fork fails."""
+    text = Path(shim.__file__).read_text().replace("CLONE3 = 435", "CLONE3 = -1")
+    (tmp_path / "barren.py").write_text(text)
+    return tmp_path / "barren.py"
+
+
+def test_the_nursery_ends_when_its_engine_is_killed_and_shims_do_not(tmp_path):
     program = (
-        "import os, signal\nfrom aura_engine.runtimes.local import LocalRuntime\n"
-        "runtime = LocalRuntime(); runtime.keep_spares(2)\n"
-        "print(*[pid for pid, _ in runtime._spares], flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+        "import asyncio, os, signal, sys\nfrom pathlib import Path\nfrom aura_engine.core.model import LaunchSpec\n"
+        "from aura_engine.runtimes.local import LocalRuntime\n"
+        "async def main(top):\n"
+        "    runtime = LocalRuntime()\n"
+        "    launch = LaunchSpec(argv=('sleep', '60'), env={'HOME': top}, cwd=top)\n"
+        "    next(runtime._nursery._tickets)\n"
+        "    worker = await runtime.start(launch, Path(top, 'attempt'), 'A1-1')\n"
+        "    print(runtime._nursery._pid, worker.shim.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "asyncio.run(main(sys.argv[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    forker, forked = map(int, done.stdout.split())
     until = time.monotonic() + LIMIT
-    for pid in map(int, done.stdout.split()):
-        while processes.shim.start_time(pid) and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not processes.shim.start_time(pid)
+    while shim.start_time(forker) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not shim.start_time(forker)
+    assert shim.start_time(forked)
+    os.kill(forked, signal.SIGTERM)
+    while shim.start_time(forked) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not shim.start_time(forked)
