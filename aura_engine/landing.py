@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from aura_engine.verify.frozen import decide
 from aura_engine.verify.manifests import freeze_manifest
 from aura_engine.verify.patterns import is_deciding
 from aura_engine.verify.proof import Proof, proven
-from aura_engine.verifying import Room, Verifier
+from aura_engine.verifying import MANY, Room, Verifier
 from aura_engine.workspace.objects import Entry
 from aura_engine.workspace.store import GitStore
 
@@ -252,8 +253,9 @@ class Landing:
         work = await self._store.entries(candidate.snapshot_tree)
         checks = [*self._checks(task), *self._person_checks()]
         origin = await self._store.entries(self._recorder.state.base_tree)
-        landed = [path for path in base if path not in origin and is_deciding(path)]
-        plan = decide(base, work, task.spec.makes, checks, landed=landed)
+        landed = [path for path in base.keys() - origin.keys() if is_deciding(path)]
+        compare = functools.partial(decide, base, work, task.spec.makes, checks, landed=landed)
+        plan = compare() if len(work) < MANY else await self._store.run(compare)
         changes: dict[str, Entry | bytes | None] = dict.fromkeys(plan.drop)
         for path in plan.merge:
             new = await self._store.read(candidate.snapshot_tree, path) or b""
@@ -317,14 +319,14 @@ class Landing:
             for check in checks:
                 before = await self._verifier.run(check, base_tree, base_room, Phase.BEFORE)
                 if check.name not in candidate.before:
-                    self._recorder.record(CheckRan(task=candidate.task, n=candidate.n, receipt=short(before)))
+                    self._recorder.note(CheckRan(task=candidate.task, n=candidate.n, receipt=short(before)))
                 candidate.before[check.name] = before
                 counts = self._verifier.counts.get(check.hash) or before.counts
                 after = await self._verifier.run(check, tree, room, Phase.TASK, before=counts)
                 if after.verdict is Verdict.ERROR:
                     raise RuntimeFault(after.reason or f"check “{check.name}” could not be run")
                 candidate.after[check.name] = after
-                self._recorder.record(CheckRan(task=candidate.task, n=candidate.n, receipt=short(after)))
+                self._recorder.note(CheckRan(task=candidate.task, n=candidate.n, receipt=short(after)))
                 if after.verdict is Verdict.RED:
                     return after
         return None

@@ -22,9 +22,14 @@ from aura_engine.verify.manifests import is_manifest
 from aura_engine.verify.patterns import is_deciding
 from aura_engine.verify.run import Bench, run_check
 from aura_engine.verify.runner import Runner, run_here
+from aura_engine.workspace.objects import Entry
 from aura_engine.workspace.store import GitStore
 
 CACHED = 4096
+HASHED = 64
+"""Trees of which the hash of the deciding files is kept."""
+MANY = 10_000
+"""Files from which on a thread goes through them: the loop would stand still for milliseconds."""
 KEPT = 2
 """Checkouts that wait for the next use: landing needs one of an attempt's base and one of the merged tree."""
 
@@ -65,8 +70,8 @@ class Verifier:
         self._bench = Bench(scratch=scratch, env=env, judge=judge, runner=runner)
         self._numbers = itertools.count(1)
         self._checkouts = Checkouts(store, preparation, kept=KEPT)
-        self._frozen = ("", "")
-        """Of the tree asked about last: all its checks have the same."""
+        self._frozen: OrderedDict[str, str] = OrderedDict()
+        """By tree: all its checks have the same, and what lands is the base of later work."""
         self._receipts: OrderedDict[tuple[str, str, str], Receipt] = OrderedDict()
         self.counts: dict[str, Counts] = {}
         """By check hash: what its runner counted on the last landed tree."""
@@ -118,8 +123,15 @@ class Verifier:
         return receipt
 
     async def _frozen_hash(self, tree: str) -> str:
-        if self._frozen[0] != tree:
+        known = self._frozen.get(tree)
+        if known is None:
             entries = await self._store.entries(tree)
-            deciding = {path: entry for path, entry in entries.items() if is_deciding(path) or is_manifest(path)}
-            self._frozen = (tree, frozen_hash(deciding))
-        return self._frozen[1]
+            known = _hash_of(entries) if len(entries) < MANY else await self._store.run(_hash_of, entries)
+            self._frozen[tree] = known
+            if len(self._frozen) > HASHED:
+                self._frozen.popitem(last=False)
+        return known
+
+
+def _hash_of(entries: Mapping[str, Entry]) -> str:
+    return frozen_hash({path: entry for path, entry in entries.items() if is_deciding(path) or is_manifest(path)})

@@ -53,8 +53,8 @@ from aura_engine.spending import Spending
 from aura_engine.supervisor import Supervisor
 from aura_engine.verdicts import ModelJudge
 from aura_engine.verify.leak import leaks, secrets_of
+from aura_engine.verify.leftovers import end_leftovers
 from aura_engine.verify.patterns import is_deciding
-from aura_engine.verify.process import end_leftovers
 from aura_engine.verify.runner import Command, behind
 from aura_engine.verifying import Verifier
 from aura_engine.workspace.base import Base, load_base, take_base

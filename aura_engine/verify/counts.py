@@ -5,11 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from aura_engine.core.model import Check, Counts
 from aura_engine.verify.programs import simple_commands
 
+_COMMANDS = 4096
+"""Whose answers are kept: a command is asked about at each of its runs."""
 _NO_RUN = frozenset({"--version", "--help", "--collect-only", "--co", "--fixtures", "--markers", "install"})
 _RAN = re.compile(r"^Ran (\d+) tests? in ", re.MULTILINE)
 _RESULT = re.compile(r"^(?:OK|FAILED|NO TESTS RAN)(?: \((.*)\))?\s*$", re.MULTILINE)
@@ -24,21 +27,25 @@ def _runs(command: str, depth: int = 0) -> Iterator[tuple[str, ...]]:
                 yield from _runs(word, depth + 1)
 
 
+@lru_cache(maxsize=_COMMANDS)
 def _negated(command: str) -> bool:
     """Whether the shell turns a command's success around: `! pytest`."""
     return any("!" in words for words in _runs(command))
 
 
+@lru_cache(maxsize=_COMMANDS)
 def runs_pytest(command: str) -> bool:
     """Whether the command names pytest as a program that runs tests."""
     return any(posixpath.basename(word) in ("pytest", "py.test") for words in _runs(command) for word in words)
 
 
+@lru_cache(maxsize=_COMMANDS)
 def runs_unittest(command: str) -> bool:
     """Whether the command runs Python's unittest."""
     return any(pair == ("-m", "unittest") for words in _runs(command) for pair in pairwise(words))
 
 
+@lru_cache(maxsize=_COMMANDS)
 def own_report(command: str) -> str:
     """Where the command itself tells pytest to write its junit report (that wins over ours); empty when it does not."""
     for words in _runs(command):

@@ -48,8 +48,6 @@ class FrozenPlan:
     """Remove: new files that would decide a check and that the task does not make."""
     merge: frozenset[str] = frozenset()
     """Manifests: freeze their deciding keys (`manifests.freeze_manifest`)."""
-    frozen: frozenset[str] = frozenset()
-    """Every deciding file in the resulting tree, for `frozen_hash`."""
     why: Mapping[str, str] = field(default_factory=dict[str, str])
     """Path → why it was restored, dropped or merged, for a person."""
 
@@ -116,6 +114,7 @@ def decide(
     """
     person = [check for check in checks if check.person]
     everything = {**base, **work}
+    changed = [path for path in everything if base.get(path) != work.get(path)]
     locked = set(landed).union(*(named_by(check, base) | expand(check.uses, everything) for check in person))
     programs = frozenset[str]().union(*(programs_of(check, base, makes) for check in checks))
     uses = expand({path for check in checks for path in check.uses}, everything)
@@ -135,7 +134,7 @@ def decide(
     restore: dict[str, str] = {}
     drop: dict[str, str] = {}
     merge: dict[str, str] = {}
-    for path in everything:
+    for path in changed:
         if _same(base.get(path), work.get(path)) or may_change(path):
             continue
         why = deciding(path)
@@ -147,13 +146,11 @@ def decide(
         if why:
             (restore if path in base else drop)[path] = why
     folders = set[str]().union(*(_parents(path) for path in restore))
-    for path in work:  # a file where a frozen one needs a folder, or a folder where it needs a file
-        if path in folders or _parents(path) & restore.keys():
+    for path in changed:  # a file where a frozen one needs a folder, or a folder where it needs a file
+        if path in work and (path in folders or _parents(path) & restore.keys()):
             merge.pop(path, None)
             drop[path] = "it stands in the way of a frozen file"
-    after = ({*work} - drop.keys()) | restore.keys()
-    frozen = frozenset(path for path in after if is_manifest(path) or deciding(path))
-    return FrozenPlan(frozenset(restore), frozenset(drop), frozenset(merge), frozen, {**restore, **drop, **merge})
+    return FrozenPlan(frozenset(restore), frozenset(drop), frozenset(merge), {**restore, **drop, **merge})
 
 
 def frozen_hash(entries: Mapping[str, Entry]) -> str:

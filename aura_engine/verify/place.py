@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import shutil
@@ -14,20 +15,21 @@ class Place:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._parts = [folder, *(folder / name for name in ("home", "tmp", "cache"))]
+        self.temp = folder / "tmp"
+        self._parts = [str(folder), *(str(folder / name) for name in ("home", "tmp", "cache"))]
         for part in self._parts:
-            part.mkdir(parents=True, mode=0o700)
+            Path(part).mkdir(parents=True, mode=0o700)
         self._fresh = self._look()
         self.report = folder / "junit.xml"
 
     def _look(self) -> list[tuple[int, int, int]]:
-        infos = [part.lstat() for part in self._parts]
+        infos = [os.lstat(part) for part in self._parts]
         return [(info.st_mode, info.st_ino, info.st_ctime_ns) for info in infos]
 
     def is_fresh(self) -> bool:
         """Whether nothing came, went or changed in it since it was made: then it can serve again."""
         try:
-            return self._look() == self._fresh and not any(any(part.iterdir()) for part in self._parts[1:])
+            return self._look() == self._fresh and not any(map(os.listdir, self._parts[1:]))
         except OSError:
             return False
 
@@ -41,15 +43,16 @@ class Place:
 
     def env(self, base: Mapping[str, str]) -> dict[str, str]:
         """`base` with what keeps a run clean and makes pytest report, also where `make` or a script starts it."""
-        options = f"--junitxml={shlex.quote(str(self.report))} -o junit_family=xunit2"
-        cache = f"-o cache_dir={shlex.quote(str(self.folder / 'cache'))}"
+        _, home, temp, cache = self._parts
+        report = str(self.report)
+        options = f"--junitxml={shlex.quote(report)} -o junit_family=xunit2 -o cache_dir={shlex.quote(cache)}"
         return {
             **base,
-            "HOME": str(self.folder / "home"),
-            "TMPDIR": str(self.folder / "tmp"),
-            "PYTEST_ADDOPTS": f"{base.get('PYTEST_ADDOPTS', '')} {options} {cache}".strip(),
-            "JEST_JUNIT_OUTPUT_FILE": str(self.report),
-            "AURA_JUNIT_FILE": str(self.report),
+            "HOME": home,
+            "TMPDIR": temp,
+            "PYTEST_ADDOPTS": f"{base.get('PYTEST_ADDOPTS', '')} {options}".strip(),
+            "JEST_JUNIT_OUTPUT_FILE": report,
+            "AURA_JUNIT_FILE": report,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONNOUSERSITE": "1",
         }

@@ -8,23 +8,18 @@ import os
 import secrets
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-import psutil
-
 from aura_engine.errors import RuntimeFault
+from aura_engine.verify.leftovers import MARK, sweep
 
 _CHUNK = 65_536
 _TAIL_BYTES = 8_000
 _TAIL_CHARS = 2_000
-_MARK = "AURA_CHECK"
-_SWEEPS = 50
-_SWEEP_PAUSE = 0.02
 _PIPE_GRACE = 5.0
-_FEW = 256
-"""Process ids that are tried one by one; where there are more, the system is asked for those that are in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +33,6 @@ class Ran:
     duration: float
     output_hash: str
     tail: str
-
-
-def end_leftovers(scratch: Path) -> int:
-    """Kill the commands that an engine left running when it died: those with a HOME below `scratch`; how many.
-
-    Blocks for some milliseconds. The run's lock must be held: it would end a living engine's as well.
-    """
-    below = f"{scratch}{os.sep}"
-    found: list[psutil.Process] = []
-    for process in psutil.process_iter():
-        try:
-            environ = process.environ()
-            if _MARK in environ and environ.get("HOME", "").startswith(below):
-                process.kill()
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue  # gone meanwhile, or not ours
-    psutil.wait_procs(found, timeout=_PIPE_GRACE)
-    return len(found)
 
 
 class _Output:
@@ -101,8 +77,8 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
         process = subprocess.Popen(  # noqa: ASYNC220
             list(argv),
             cwd=cwd,
-            env={**env, _MARK: token},
-            stdin=subprocess.DEVNULL,
+            env={**env, MARK: token},
+            stdin=_nothing(),
             stdout=write_end,
             stderr=write_end,
             start_new_session=True,
@@ -117,18 +93,16 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
     finally:
         os.close(write_end)
     output = _Output(max_output)
-    pump = _Pump(read_end, output)
-    exited = _Exit(process)
+    watch = _Watch(process, read_end, output)
     try:
-        await asyncio.wait({exited.done, pump.over}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        timed_out = not exited.done.done() and not output.overflowed
+        await watch.until(_Watch.is_over, limit)
+        timed_out = not (watch.exited or output.overflowed)
     finally:
-        alive = not exited.done.done()
-        if alive or not _is_alone(token, process.pid):
-            await asyncio.shield(asyncio.to_thread(_stop, token, process.pid, alive=alive))
-        await asyncio.wait({exited.done, pump.ended}, timeout=_PIPE_GRACE, return_when=asyncio.ALL_COMPLETED)
-        pump.close()
-        exited.close()
+        try:
+            await sweep(token, process.pid, alive=not watch.exited, ran=time.monotonic() - started)
+            await watch.until(_Watch.has_ended, _PIPE_GRACE)
+        finally:
+            watch.close()
     code = process.returncode
     return Ran(
         code=code if code is not None and code >= 0 else None,
@@ -141,148 +115,89 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
     )
 
 
-class _Pump:
-    """Reads a pipe into an output as it comes. `ended`: end of file; `over`: more than it may have written."""
+@lru_cache(maxsize=1)
+def _nothing() -> int:
+    """What commands read: an end of file, opened once and never closed."""
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
-    def __init__(self, descriptor: int, output: _Output) -> None:
-        self._descriptor = descriptor
+
+class _Watch:
+    """Follows a process and what it writes, both by their descriptors, as it comes.
+
+    Where the system has no descriptors of processes (macOS), a thread waits for the end.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], pipe: int, output: _Output) -> None:
+        self.exited = False
+        self._process = process
         self._output = output
         self._loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.over: asyncio.Future[None] = self._loop.create_future()
-        os.set_blocking(descriptor, False)
-        self._loop.add_reader(descriptor, self._read)
-
-    def _read(self) -> None:
-        try:
-            chunk = os.read(self._descriptor, _CHUNK)
-        except BlockingIOError:
-            return
-        if not chunk:
-            self._loop.remove_reader(self._descriptor)
-            if not self.ended.done():
-                self.ended.set_result(None)
-            return
-        if not self._output.overflowed:
-            self._output.add(chunk)
-        if self._output.overflowed and not self.over.done():
-            self.over.set_result(None)
-
-    def close(self) -> None:
-        """Stop reading."""
-        self._loop.remove_reader(self._descriptor)
-        os.close(self._descriptor)
-        self.ended.cancel()
-        self.over.cancel()
-
-
-class _Exit:
-    """Tells when a process has ended and reaps it: by its descriptor, or by a thread where there is none (macOS)."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self._loop = asyncio.get_running_loop()
-        self.done: asyncio.Future[None] = self._loop.create_future()
+        self._waiter: asyncio.Future[None] | None = None
+        self._reached: Callable[[_Watch], bool] = _Watch.has_ended
+        self._pipe = pipe
+        self._is_open = True
+        os.set_blocking(pipe, False)
+        self._loop.add_reader(pipe, self._read)
         self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
         if self._descriptor >= 0:
             self._loop.add_reader(self._descriptor, self._reap)
         else:
-            self._loop.run_in_executor(None, process.wait).add_done_callback(lambda _: self._set())
+            self._loop.run_in_executor(None, process.wait).add_done_callback(lambda _: self._reap())
+
+    def is_over(self) -> bool:
+        """It has ended, or has written more than it may."""
+        return self.exited or self._output.overflowed
+
+    def has_ended(self) -> bool:
+        """It has ended, and all that was written is read."""
+        return self.exited and not self._is_open
+
+    async def until(self, reached: Callable[[_Watch], bool], limit: float) -> None:
+        """Wait for one of the above, `limit` seconds at most."""
+        if reached(self):
+            return
+        self._reached = reached
+        self._waiter = waiter = self._loop.create_future()
+        timer = self._loop.call_later(limit, self._wake)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _look(self) -> None:
+        if self._reached(self):
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self._pipe, _CHUNK)
+        except BlockingIOError:
+            return
+        if not chunk:
+            self._is_open = False
+            self._loop.remove_reader(self._pipe)
+        elif not self._output.overflowed:
+            self._output.add(chunk)
+        self._look()
 
     def _reap(self) -> None:
         if self._process.poll() is not None:
-            self._loop.remove_reader(self._descriptor)
-            self._set()
-
-    def _set(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
+            self.exited = True
+            if self._descriptor >= 0:
+                self._loop.remove_reader(self._descriptor)
+            self._look()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop following."""
+        if self._is_open:
+            self._loop.remove_reader(self._pipe)
+        os.close(self._pipe)
         if self._descriptor >= 0:
-            self._loop.remove_reader(self._descriptor)
+            if not self.exited:
+                self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
-        self.done.cancel()
-
-
-def _is_alone(token: str, leader: int) -> bool:
-    """Whether few processes of the machine are newer than the command, and none of them comes from it: a quick look."""
-    return 0 <= _newest_pid() - leader <= _FEW and not _left(token, leader)
-
-
-def _newest_pid() -> int:
-    """The id of the process that was started last; 0 where the system does not say."""
-    try:
-        return int(_slurp("/proc/loadavg").rsplit(None, 1)[-1])
-    except (OSError, ValueError):
-        return 0
-
-
-def _slurp(path: str) -> bytes:
-    """A file of the system's own, whole: `open` would ask five more questions of the kernel."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts: list[bytes] = []
-        while part := os.read(fd, _CHUNK):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(fd)
-
-
-def _stop(token: str, leader: int, *, alive: bool) -> None:
-    """Kill the command and what it left: its tree, its session, and those that left both but still carry its mark."""
-    if alive:
-        _kill(_tree(leader))
-    for _ in range(_SWEEPS):
-        left = _left(token, leader)
-        if not left:
-            return
-        _kill(left)
-        time.sleep(_SWEEP_PAUSE)
-
-
-def _tree(leader: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(leader)
-        return [process, *process.children(recursive=True)]
-    except psutil.Error:
-        return []
-
-
-def _kill(processes: list[psutil.Process]) -> None:
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.Error:
-            continue
-
-
-def _left(token: str, leader: int) -> list[psutil.Process]:
-    found: list[psutil.Process] = []
-    for pid in _candidates(leader):
-        try:
-            if os.getsid(pid) == leader or _marked(pid, token):
-                process = psutil.Process(pid)
-                if process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def _candidates(leader: int) -> Iterable[int]:
-    """Processes that can come from the command: those with later ids, all of them once the ids have begun anew."""
-    newest = _newest_pid()
-    if leader <= newest <= leader + _FEW:
-        return range(leader + 1, newest + 1)
-    pids = psutil.pids()
-    newest = _newest_pid()  # asked again: what has come meanwhile is among them
-    return [pid for pid in pids if leader < pid <= newest] if newest >= leader else pids
-
-
-def _marked(pid: int, token: str) -> bool:
-    if psutil.LINUX:  # five times cheaper than psutil's parsed copy, and this looks at every process of the machine
-        return f"{_MARK}={token}".encode() in _slurp(f"/proc/{pid}/environ")
-    return psutil.Process(pid).environ().get(_MARK) == token

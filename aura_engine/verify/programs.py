@@ -127,9 +127,11 @@ def looks_like_check(path: str) -> bool:
 
 def expand(paths: Collection[str], tree: Collection[str]) -> frozenset[str]:
     """The files of `tree` that are one of `paths` or lie in a folder that is one of them."""
+    if not paths:
+        return frozenset()
     folders = tuple(f"{path.rstrip('/')}/" for path in paths)
     exact = set(paths)
-    return frozenset(path for path in tree if path in exact or (folders and path.startswith(folders)))
+    return frozenset(path for path in tree if path in exact or path.startswith(folders))
 
 
 def programs_of(check: Check, tree: Collection[str], makes: tuple[str, ...] = ()) -> frozenset[str]:

@@ -46,7 +46,7 @@ class Bench:
     async def place(self) -> AsyncGenerator[Place]:
         """An empty place that nobody else uses."""
         place = self._places.pop() if self._places else None
-        if place is not None and not place.is_fresh():
+        if place is not None and not place.is_fresh():  # nobody should have been there
             await asyncio.to_thread(place.remove)
             place = None
         place = place or Place(self.scratch / f"check-{secrets.token_hex(8)}")
@@ -152,7 +152,7 @@ async def _command(check: Check, command: str, checkout: Path, bench: Bench, cou
                 cwd=checkout,
                 env=place.env(bench.env),
                 write=(checkout, place.folder),
-                temp=place.folder / "tmp",
+                temp=place.temp,
                 network=check.network,
             ),
             limit=check.timeout,

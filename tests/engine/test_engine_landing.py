@@ -105,3 +105,18 @@ async def test_the_next_worker_is_started_before_the_work_of_the_last_is_taken(s
     async with stage.play(plan=plan, workers=workers, MAX_CONCURRENT_TASKS="2", **BUILTIN) as play:
         assert await play.end() is RunStatus.ACHIEVED
     assert places == [True] * 6
+
+
+async def test_the_files_of_a_large_project_are_compared_by_a_thread_and_frozen_all_the_same(stage, monkeypatch):
+    monkeypatch.setattr(landing_module, "MANY", 0)
+    (stage.project / "test_it.py").write_text("assert False\n")
+    plan = {
+        "tasks": [task("One", "test -e one.txt")],
+        "checks": [{"name": "all", "run": "test -e one.txt && ! python3 test_it.py 2>&-"}],
+    }
+    workers = {"One": ["echo 1 > one.txt; echo pass > test_it.py; echo pass > conftest.py", Claim("Done.")]}
+    async with stage.play(plan=plan, workers=workers, **BUILTIN) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    (landed,) = play.of("landed")
+    assert landed.dropped == ("conftest.py",)
+    assert (stage.project / "test_it.py").read_text() == "assert False\n"

@@ -21,7 +21,7 @@ from aura_engine.core.state import RunState
 from aura_engine.demo.server import ScriptedModel
 from aura_engine.paths import RunPaths
 from aura_engine.scratch import GONE, clear, put_aside, remove_aside, temporaries
-from aura_engine.verify.process import end_leftovers
+from aura_engine.verify.leftovers import end_leftovers
 
 WORKERS = 16
 RECOVERED_IN = 5.0

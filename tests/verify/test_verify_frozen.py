@@ -98,7 +98,6 @@ def test_edited_removed_and_new_deciding_files() -> None:
     assert plan.restore == {"tests/test_a.py", "tests/test_b.py", "Makefile"}
     assert plan.drop == {"conftest.py", "sitecustomize.py"}
     assert plan.merge == {"pyproject.toml"}
-    assert plan.frozen == {"tests/test_a.py", "tests/test_b.py", "Makefile", "pyproject.toml"}
     assert plan.why["conftest.py"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -113,7 +114,7 @@ def running(pid: str) -> bool:
 
 @pytest.mark.parametrize("few", [0, 256], ids=["listed", "tried one by one"])
 async def test_a_double_forked_child_is_gone_afterwards(checkout: Path, bench: Bench, few: int, monkeypatch) -> None:
-    monkeypatch.setattr("aura_engine.verify.process._FEW", few)
+    monkeypatch.setattr("aura_engine.verify.leftovers._FEW", few)
     (checkout / "daemon.py").write_text(
         "import os, time\n"
         "if os.fork(): os._exit(0)\n"
@@ -125,6 +126,37 @@ async def test_a_double_forked_child_is_gone_afterwards(checkout: Path, bench: B
     receipt = await run(cmd(f"{PYTHON} daemon.py; while ! test -f pid; do sleep 0.01; done"), checkout, bench)
     assert receipt.green, receipt.reason
     assert not running((checkout / "pid").read_text())
+
+
+async def test_what_dies_at_once_is_ended_without_a_thread(checkout: Path, bench: Bench, monkeypatch) -> None:
+    monkeypatch.setattr("aura_engine.verify.leftovers._GLANCES", (0.01,) * 1000)
+    monkeypatch.setattr("aura_engine.verify.leftovers._stop", lambda *_, **__: pytest.fail("a thread was asked"))
+    receipt = await run(cmd("sleep 1000 & echo $! > pid"), checkout, bench)
+    assert receipt.green, receipt.reason
+    assert not running((checkout / "pid").read_text())
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="ends its first thread by a call of Linux")
+@pytest.mark.parametrize("few", [0, 256], ids=["listed", "tried one by one"])
+async def test_a_process_whose_first_thread_has_ended_is_no_dead_one(
+    few: int, checkout: Path, bench: Bench, monkeypatch
+) -> None:
+    monkeypatch.setattr("aura_engine.verify.leftovers._FEW", few)
+    (checkout / "headless.py").write_text(
+        "import ctypes, os, threading, time\n"
+        "if os.fork(): os._exit(0)\n"
+        "def go_on():\n"
+        "    while 'State:\\tZ' not in open(f'/proc/{os.getpid()}/status').read(): time.sleep(0.001)\n"
+        "    open('pid.tmp', 'w').write(str(os.getpid())); os.rename('pid.tmp', 'pid')\n"
+        "    time.sleep(1000)\n"
+        "threading.Thread(target=go_on).start()\n"
+        "ctypes.CDLL(None).pthread_exit(None)\n"
+    )
+    receipt = await run(cmd(f"{PYTHON} headless.py; while ! test -f pid; do sleep 0.01; done"), checkout, bench)
+    assert receipt.green, receipt.reason
+    threads = Path("/proc", (checkout / "pid").read_text(), "task")
+    with contextlib.suppress(FileNotFoundError):  # gone altogether
+        assert len(list(threads.iterdir())) <= 1
 
 
 async def test_cancelling_leaves_nothing_behind(checkout: Path, bench: Bench) -> None:
