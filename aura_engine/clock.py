@@ -65,6 +65,12 @@ steady = Steady()
 """The process's own."""
 
 
+def until_beat(every: float) -> float:
+    """Seconds to the next of the moments that lie `every` seconds apart: who looks about as often wakes up together."""
+    left = every - time.monotonic() % every
+    return left if left > every / 4 else left + every
+
+
 def iso(wall: float) -> str:
     """An epoch time as ISO 8601 in UTC with milliseconds."""
     return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 
+from aura_engine.clock import until_beat
 from aura_engine.config.settings import Settings
 from aura_engine.core.events import DiskHeld, Notice
 from aura_engine.core.model import EndKind
@@ -67,7 +68,7 @@ class DiskGovernor:
         while True:
             await self._look()
             await self._check_outputs()
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(until_beat(EVERY))
 
     async def _look(self) -> None:
         folders = [self._paths.run, self._paths.scratch]

@@ -59,6 +59,8 @@ LAST_WORD = 5.0
 """Seconds that the end of a run waits to be on the disk."""
 CHECK_TRIES = 6
 """Runs of the goal checks in a row that the machinery may break off before the run ends for it."""
+QUIET = frozenset({"attempt_starting", "attempt_started", "worker_ended", "check_ran", "delivery_started"})
+"""Events whose commit leaves nothing to look at: whoever recorded them wakes the engine when there is."""
 
 
 class Engine:
@@ -295,10 +297,14 @@ class Engine:
                 await self._say_last(RunEnded(status=RunStatus.FAILED, reason=one_line(str(failure), 300)))
 
     async def _say_last(self, event: RunEnded) -> None:
-        """On a disk that takes nothing it is not waited for: the journal tries once more when it is closed."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORD):
-                await self.recorder.record(event)
+        """On a disk that takes nothing it is not waited for: the journal tries once more when it is closed.
+
+        Nor is it taken back then: a disk that is only slow still tells whoever listens.
+        """
+        said = self.recorder.record(event)
+        await asyncio.wait({said}, timeout=LAST_WORD)
+        if said.done():
+            said.result()
 
     # ---- reacting
 
@@ -318,7 +324,8 @@ class Engine:
                     self.parts.supervisor.stop(task_id, "no longer wanted")
             case _:
                 pass
-        self.wake()
+        if committed.event.kind not in QUIET:
+            self.wake()
 
     async def _watch_goal(self) -> None:
         options, recorder = self._options, self.recorder
@@ -360,9 +367,14 @@ class Engine:
         """Until something happens or something that waits for a time may go on."""
         now = self.recorder.clock.wall()
         moment = schedule.next_moment(self.recorder.state, now)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None if moment is None else max(0.01, moment - now)):
-                await self._woken.wait()
+        if moment is None:
+            await self._woken.wait()
+            return
+        due = asyncio.get_running_loop().call_later(max(0.01, moment - now), self.wake)
+        try:
+            await self._woken.wait()
+        finally:
+            due.cancel()
 
     def _tick(self, group: asyncio.TaskGroup) -> tuple[RunStatus, str] | None:
         """Start what can start, ask what has to be asked; the end, when there is nothing left to do."""

@@ -103,7 +103,7 @@ class Ratchet:
         if receipt.verdict is Verdict.ERROR:
             raise RuntimeFault(receipt.reason or f"check “{kept.check.name}” could not be run")
         if not receipt.green or kept.label in self._recorder.state.broken:
-            self._recorder.record(CheckRan(task=kept.task, receipt=short(receipt)))
+            self._recorder.note(CheckRan(task=kept.task, receipt=short(receipt)))
         if receipt.verdict is Verdict.RED:
             return receipt
         self._kept[key] = kept._replace(at=time.monotonic(), seconds=receipt.duration)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -60,12 +60,22 @@ class Recorder:
 
     def record(self, *events: Event) -> asyncio.Future[int]:
         """Fold the events now; the future resolves when the last of them is on the disk."""
+        return self._take(events, soon=True)
+
+    def note(self, *events: Event) -> asyncio.Future[int]:
+        """The same for what nobody waits for: a moment later, or with the next that somebody waits for, in one write.
+
+        A crash in that moment forgets them: nothing may be done on them that a fact must stand for.
+        """
+        return self._take(events, soon=False)
+
+    def _take(self, events: Sequence[Event], *, soon: bool) -> asyncio.Future[int]:
         now = self.clock.wall()
         future: asyncio.Future[int] | None = None
         for given in events:
             event, payload = self._without_secrets(given)
             apply(self.state, event, now)
-            future = self.journal.append(event.kind, now, payload)
+            future = self.journal.append(event.kind, now, payload, soon=soon)
             future.add_done_callback(partial(self._committed, now, event))
         assert future is not None
         return future

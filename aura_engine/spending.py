@@ -116,7 +116,7 @@ class Spending:
 
     def check(self, task: str, n: int, seen: Seen) -> None:
         """Stop what no longer fits. A worker that has said its last word is let be."""
-        entry = self._account.entries.get(_name(task, n))
+        entry = self._account.entries.get(_name(task, n)) if self.caps.any else None
         if entry is not None:
             self._check_worker(task, n, entry, done=seen.finished is not None)
             self._check_run()

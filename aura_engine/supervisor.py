@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,11 +47,12 @@ from aura_engine.workspaces import Workspace, Workspaces
 
 log = logging.getLogger(__name__)
 
-SPARES = 8
-"""Shims kept waiting at most; no more than workers run at once."""
-SPARE_DELAY = 0.2
 START_FIRST = 0.5
 """Seconds that the work of a worker that has ended waits, at most, for others to be started in its place."""
+SPOKEN = ("output.jsonl", "error.log", "input.jsonl")
+"""What the kernel and the engine write of a worker's talk."""
+AT_ONCE = 1 << 16
+"""Bytes of it that are looked through without a thread: about 1 ms."""
 SWEEP_LIMIT = 30.0
 """Seconds that a folder waits for the last processes of its worker."""
 
@@ -85,13 +86,11 @@ class Supervisor:
         self._watched: dict[str, Watch] = {}
         self._taken_over: dict[Role, Parked] = {}
         """What each role was parked for when its second worker was last said to take over."""
-        self._closed = False
         self._launching: set[tuple[str, int]] = set()
         """Attempts whose folder is there and whose worker is not yet."""
         self._calm = asyncio.Event()
         """Nothing is being launched."""
         self._calm.set()
-        self._spares_due: asyncio.TimerHandle | None = None
         self._sweeps: dict[tuple[str, int], asyncio.Task[ExitRecord]] = {}
         """By task and place: what is left of workers that have ended is being swept."""
         self._background: set[asyncio.Task[object]] = set()
@@ -121,10 +120,6 @@ class Supervisor:
         fault("attempt.intending")
         committed = self._recorder.record(intent)
         self._spending.opened(start.task, n, hand.settings.model)
-        # Spares are started only once these workers run: they must not stand in their way.
-        if self._spares_due is not None:
-            self._spares_due.cancel()
-        self._spares_due = asyncio.get_running_loop().call_later(SPARE_DELAY, self.keep_spares)
         if making is not None and making.done():
             self._is_launching(intent)
         group.create_task(self._run(intent, committed, making), name=f"attempt {start.task}#{n}")
@@ -178,7 +173,7 @@ class Supervisor:
                 self._calm.set()
                 self._wake()
         fault("worker.launched")
-        await self._recorder.record(AttemptStarted(task=intent.task, n=intent.n, process=worker.record))
+        self._recorder.note(AttemptStarted(task=intent.task, n=intent.n, process=worker.record))
         fault("attempt.started")
         await self.watch(intent.task, intent.n, worker)
 
@@ -258,16 +253,8 @@ class Supervisor:
         )
         return hand, job
 
-    def keep_spares(self) -> None:
-        """Have shims wait for the next starts while there is something to start."""
-        state = self._recorder.state
-        waiting = sum(task.status is TaskStatus.PENDING for task in state.leaves())
-        if not self._closed:
-            self._runtime.keep_spares(min(SPARES, self._settings.max_concurrent_tasks, waiting))
-
     def close(self) -> None:
         """Nothing will be started any more."""
-        self._closed = True
         self._runtime.close()
 
     # ---- watching
@@ -334,7 +321,7 @@ class Supervisor:
             ending = ending.model_copy(update={"usage": exact})
         charged = self._spending.closed(task_id, n, ending)
         event = WorkerEnded(task=task_id, n=n, ending=ending, exit=record, charged=charged)
-        committed = self._recorder.record(event)
+        committed = self._recorder.note(event)  # on the disk with the start of whoever takes the place
         self._later(self._clear(self._paths.attempt(task_id, n), committed))
         self._wake()
         fault("attempt.collecting")
@@ -343,7 +330,13 @@ class Supervisor:
 
     async def _scrub(self, folder: Path) -> None:
         """Take the secrets out of what the kernel wrote for a worker that has ended."""
-        for name in await asyncio.to_thread(_scrubbed, folder, self._recorder.redactor):
+        sizes = {name: _size(folder / name) for name in SPOKEN}
+        written = [name for name, size in sizes.items() if size]
+        if sum(sizes.values()) <= AT_ONCE:
+            found = _scrubbed(folder, written, self._recorder.redactor)
+        else:
+            found = await asyncio.to_thread(_scrubbed, folder, written, self._recorder.redactor)
+        for name in found:
             log.warning("%s held a secret, which was taken out", folder / name)
 
     async def _clear(self, folder: Path, committed: asyncio.Future[int]) -> None:
@@ -416,7 +409,7 @@ class Supervisor:
         if ending.claims:
             result = self._paths.attempt(task_id, n) / "result.md"
             with contextlib.suppress(OSError):  # a copy for people: the journal has the words
-                await asyncio.to_thread(atomic_write, result, clean(ending.claims) + "\n", durable=False)
+                atomic_write(result, clean(ending.claims) + "\n", durable=False)
         if ending.kind is EndKind.FINISHED and task.status is TaskStatus.VERIFYING:
             assert self.landing is not None
             seconds = max(0.0, (attempt.ended or attempt.started) - attempt.started)
@@ -487,10 +480,18 @@ class Supervisor:
             sweep.cancel()
 
 
-def _scrubbed(folder: Path, redactor: Redactor) -> list[str]:
-    """The files of an attempt that held a secret, which is taken out of them; blocks."""
+def _size(path: Path) -> int:
+    """Bytes; 0 where there is no such file."""
+    try:
+        return path.lstat().st_size
+    except OSError:
+        return 0
+
+
+def _scrubbed(folder: Path, names: Sequence[str], redactor: Redactor) -> list[str]:
+    """Those of an attempt's files that held a secret, which is taken out of them; blocks for 20 ms for each MB."""
     found: list[str] = []
-    for name in ("output.jsonl", "error.log", "input.jsonl"):
+    for name in names:
         try:
             if scrub(folder / name, redactor):
                 found.append(name)

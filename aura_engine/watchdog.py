@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aura_engine import garbage
-from aura_engine.clock import steady
+from aura_engine.clock import steady, until_beat
 from aura_engine.paths import atomic_write
 
 log = logging.getLogger(__name__)
 
-BEAT = 1.0
+BEAT = 2.0
 """Seconds between two beats of the loop."""
 STALL = 5.0
 """Seconds without a beat after which the loop counts as blocked."""
@@ -65,7 +65,7 @@ class Watchdog:
             if steady.away > away:
                 self._away(steady.away - away)
                 away = steady.away
-            await asyncio.sleep(self._beat)
+            await asyncio.sleep(until_beat(self._beat))
 
     def _look(self) -> None:
         stalled = False

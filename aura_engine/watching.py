@@ -122,19 +122,23 @@ class Watch:
             self._later(self._settle_freeze())
         following = asyncio.create_task(tail.follow(), name=f"tail {self._job.folder}")
         exiting = asyncio.create_task(self._worker.wait(), name=f"exit {self._job.folder}")
+        exiting.add_done_callback(lambda _: self._changed.set())
+        loop = asyncio.get_running_loop()
         try:
-            # Asked once a round: an end that comes during a look must not be waited for.
-            while not (gone := exiting.done()) or await self._jobs_go_on():
+            while True:
+                # Before anything is looked at: what is asked of it during a look must not wait for the next one.
                 self._changed.clear()
+                gone = exiting.done()
+                if gone and not await self._jobs_go_on():
+                    break
                 pause = await self._check_limits()
                 if self._why is None and self._frozen_at is None:
                     pause = min(pause, await self._feel(), JOB_LOOK if gone else LONG)
-                nudge = asyncio.create_task(self._changed.wait())
+                due = loop.call_later(pause, self._changed.set)
                 try:
-                    news = {nudge} if gone else {exiting, nudge}
-                    await asyncio.wait(news, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+                    await self._changed.wait()
                 finally:
-                    nudge.cancel()
+                    due.cancel()
             record = exiting.result()
             following.cancel()
             await tail.drain()

@@ -47,5 +47,8 @@ class View:
 
     @staticmethod
     def _object(committed: Told) -> str:
-        head = {"seq": committed.seq, "time": iso(committed.time), "kind": committed.event.kind}
-        return json.dumps({**head, **json.loads(encode(committed.event))}, ensure_ascii=True)
+        payload = encode(committed.event)
+        if not payload.isascii():
+            payload = json.dumps(json.loads(payload), separators=(",", ":"))
+        more = f", {payload[1:]}" if payload != "{}" else "}"
+        return f'{{"seq": {committed.seq}, "time": "{iso(committed.time)}", "kind": "{committed.event.kind}"{more}'

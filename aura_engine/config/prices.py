@@ -39,7 +39,7 @@ class Prices:
 
     def own(self, model: str) -> Price | None:
         """The person's own price of a model."""
-        return _longest(self._own, model)
+        return _longest(self._own, model) if self._own else None
 
     def of(self, model: str) -> Price | None:
         """The price of a model; None when nobody knows it. The longest name that it begins with decides."""

@@ -118,7 +118,10 @@ class Connection:
             if limit is not None and limit <= 0:
                 raise TimeoutError("the engine did not answer in time")
             self._socket.settimeout(limit)
-            data = self._socket.recv(CHUNK)
+            try:
+                data = self._socket.recv(CHUNK)
+            except ConnectionResetError:  # it closed without having read all that was asked
+                data = b""
             if not data:
                 return None
             self._inbox.extend(self._frames.feed(data))

@@ -49,6 +49,11 @@ class Caps(Frozen):
     attempt: Limit = Limit()
 
     @property
+    def any(self) -> bool:
+        """Something is limited somewhere."""
+        return self.run.any or self.task.any or self.attempt.any
+
+    @property
     def timed(self) -> bool:
         """Working time is limited somewhere: it passes without anybody saying so."""
         return any(limit.work for limit in (self.run, self.task, self.attempt))
@@ -85,6 +90,8 @@ def spent_of(usage: Usage, work: float = 0.0) -> Spent:
 
 def past(spent: Spent, step: Spent, limit: Limit) -> str:
     """The measure in which a further `step` would go past the limit, or which is used up; "" when it fits."""
+    if not limit.any:
+        return ""
     for measure in MEASURES:
         cap, used, more = (getattr(each, measure) for each in (limit, spent, step))
         if cap and (used >= cap - _CENT or used + more > cap + _CENT):

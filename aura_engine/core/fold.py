@@ -13,7 +13,7 @@ from aura_engine.core import events as ev
 from aura_engine.core import fold_planner as planner
 from aura_engine.core import fold_survival
 from aura_engine.core.model import Check, EndKind, Outcome, Phase, Role, RunStatus, TaskStatus, Verdict
-from aura_engine.core.plan import apply_change
+from aura_engine.core.plan import apply_change, id_key
 from aura_engine.core.state import ALLOWED, Attempt, Question, RunState, Task
 
 _RETRIABLE = frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED})
@@ -86,6 +86,8 @@ def reindex(state: RunState) -> None:
             ranks[leaf] = max(ranks.get(leaf, 0), ranks.get(task_id, 0) + 1)
     for task_id in needs:
         state.tasks[task_id].rank = ranks.get(task_id, 0)
+    leaves = (task.spec.id for task in state.leaves())
+    state.order = tuple(sorted(leaves, key=lambda item: (-state.tasks[item].rank, id_key(item))))
 
 
 def _order(needs: dict[str, list[str]]) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import NamedTuple, TypeGuard
 
 from aura_engine.core.events_planner import cap_words
 from aura_engine.core.model import Role, TaskStatus, WorkerMode
-from aura_engine.core.plan import id_key
 from aura_engine.core.routing import must_run_alone, role_for
 from aura_engine.core.state import RunState
 
@@ -62,7 +61,7 @@ def starts(state: RunState, mode: WorkerMode, capacity: int, now: float) -> list
         return []
     chosen: list[Start] = []
     asked = bool(state.open_questions())
-    for task_id in sorted(state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item))):
+    for task_id in _in_order(state):
         task = state.tasks[task_id]
         if task.not_before > now or task.paused_at or (asked and state.blocked_by_question(task_id)):
             continue
@@ -119,4 +118,9 @@ def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: f
 
 def soon(state: RunState, limit: int) -> list[str]:
     """The ready tasks that start next, whatever keeps them from starting now: their workspaces can be made."""
-    return heapq.nsmallest(limit, state.ready, key=lambda item: (-state.tasks[item].rank, id_key(item)))
+    return list(islice(_in_order(state), limit))
+
+
+def _in_order(state: RunState) -> Iterator[str]:
+    """The ready tasks as they are to start; nothing is sorted for the few that are looked at."""
+    return (task_id for task_id in state.order if task_id in state.ready)

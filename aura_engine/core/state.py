@@ -230,6 +230,8 @@ class RunState:
     """Leaf → leaves that wait for it (needs on a group mean all its leaves)."""
     ready: dict[str, None] = field(default_factory=dict[str, None])
     """Pending leaves with nothing unmet, in no particular order."""
+    order: tuple[str, ...] = ()
+    """All leaves in the order in which they start: the longest chains of dependents first, then in reading order."""
     busy: set[str] = field(default_factory=set[str])
     """Tasks whose worker was started and has not ended: what capacity counts."""
     verifying: set[str] = field(default_factory=set[str])

@@ -19,8 +19,9 @@ from aura_engine.goal.read import GoalText, read_goal
 
 log = logging.getLogger(__name__)
 
-# watchfiles wakes this often (ms) to look for events: its default of 50 costs 0.18 % of a core.
-_STEP = 400
+# watchfiles wakes this often (ms) to look for events: its default of 50 costs 0.18 % of a core. With the time in which
+# an edit has to settle, an edit is noticed within a second.
+_STEP = 600
 _QUIET = 60_000
 """Milliseconds after which it tells that nothing has happened."""
 Stamp = tuple[int, int, int, int] | None

@@ -99,8 +99,12 @@ class Journal:
         """Why nothing can be appended any more; None while all is well or only waits for the disk."""
         return self._writer.failure if self._writer else None
 
-    def append(self, kind: str, time: float, payload: str, *, version: int = 1) -> asyncio.Future[int]:
+    def append(
+        self, kind: str, time: float, payload: str, *, version: int = 1, soon: bool = True
+    ) -> asyncio.Future[int]:
         """Number an event and queue it; the future gives that number once it is on the disk.
+
+        `soon`: somebody waits for it. Else it goes with the next event that is waited for, or a moment later.
 
         Numbers have no gaps. A commit that finds the disk full is tried again, so the future may wait long; it fails
         with the journal's `failure`. Cancelling it does not take the event back.
@@ -121,7 +125,7 @@ class Journal:
         row = (seq, when, kind, version, payload, schema.checksum(seq, when, kind, version, payload))
         future = asyncio.get_running_loop().create_future()
         self._last = seq
-        self._writer.put(Pending(row, future))
+        self._writer.put(Pending(row, future), soon=soon)
         return future
 
     async def flush(self, limit: float = 30.0) -> None:
@@ -143,6 +147,7 @@ class Journal:
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
+        writer.release()
         if not await asyncio.to_thread(writer.stop, limit):
             raise JournalError(f"The journal {self.path} could not be closed within {limit:g} s.")
         if writer.failure is not None:

@@ -19,7 +19,9 @@ from aura_engine.journal import schema
 from aura_engine.journal.reserve import Reserve
 
 GROUP = 1_000
-"""Events in one transaction, at most."""
+"""Events after which a transaction takes no more."""
+LATER = 0.05
+"""Seconds that an event which nobody waits for may wait for others."""
 FIRST_DELAY, LONGEST_DELAY, GIVE_UP = 0.05, 5.0, 24 * 3600.0
 """Seconds: between tries of a commit that found the disk full, and until the journal gives up."""
 
@@ -51,20 +53,36 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.waiting = 0
         """Events queued and not yet settled; counted on the loop's thread only."""
-        self._queue: queue.SimpleQueue[Pending | None] = queue.SimpleQueue()
+        self._held: list[Pending] = []
+        self._due: asyncio.TimerHandle | None = None
+        """When what is held goes at the latest."""
+        self._queue: queue.SimpleQueue[list[Pending] | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         # A daemon: a disk that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def put(self, pending: Pending) -> None:
-        """Queue an event; order is kept."""
+    def put(self, pending: Pending, *, soon: bool = True) -> None:
+        """Queue an event; order is kept. One that is not wanted soon goes with the next that is, or after LATER."""
         self._loop = pending.future.get_loop()
         self.waiting += 1
-        self._queue.put(pending)
+        self._held.append(pending)
+        if soon or len(self._held) >= GROUP:
+            self.release()
+        elif self._due is None:
+            self._due = self._loop.call_later(LATER, self.release)
+
+    def release(self) -> None:
+        """Hand over what is held; on the loop's thread."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        if self._held:
+            self._queue.put(self._held)
+            self._held = []
 
     def stop(self, limit: float) -> bool:
-        """Write what waits, close the file, end the thread; False when that took more than `limit` seconds. Blocks."""
+        """Write what was released, close the file, end the thread; False when that took more than `limit` s. Blocks."""
         self._closing.set()
         self._queue.put(None)
         self._thread.join(limit)
@@ -96,8 +114,8 @@ class Writer:
         except queue.Empty:
             return batch, True
         while item is not None:
-            batch.append(item)
-            if len(batch) == GROUP:
+            batch += item
+            if len(batch) >= GROUP:
                 return batch, True
             try:
                 item = self._queue.get_nowait()

@@ -22,11 +22,11 @@ def scrub(path: Path, redactor: Redactor) -> bool:
         source = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    fresh = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
     with os.fdopen(source, "rb", buffering=0) as file:
         if not _holds_any(file.fileno(), redactor):
             return False
         file.seek(0)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}")
         target = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(target, "wb") as out:
@@ -43,7 +43,11 @@ def scrub(path: Path, redactor: Redactor) -> bool:
 
 
 def _holds_any(source: int, redactor: Redactor) -> bool:
+    chunk = os.read(source, CHUNK)
+    if len(chunk) < CHUNK:  # all of it: nothing can be split
+        return redactor.touches(chunk.decode("latin-1"))
     stream = Stream(redactor)
+    stream.feed(chunk.decode("latin-1"))
     while not stream.touched and (chunk := os.read(source, CHUNK)):
         stream.feed(chunk.decode("latin-1"))
     stream.close()

@@ -7,13 +7,12 @@ once. Elsewhere, or where inotify has run out, the file's size is looked at, eac
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from aura_engine.core.model import Signal
+from aura_engine.workers import notices
 from aura_engine.workers.base import StreamParser
 
 CHUNK = 1 << 16
@@ -27,7 +26,6 @@ COALESCE = 0.05
 FALLBACK = 30.0
 """Seconds after which a silent file is looked at all the same: some file systems don't notify."""
 QUICKEST, SLOWEST = 0.2, 2.0
-_IN_MODIFY = 2
 
 
 class Tail:
@@ -52,29 +50,27 @@ class Tail:
         """Reads on until cancelled."""
         loop = asyncio.get_running_loop()
         news = asyncio.Event()
-        watch = _watch(self._path)
-        if watch is not None:
-            loop.add_reader(watch, _heard, watch, news)
+        watch = notices.watch(self._path, news.set)
         pause = QUICKEST
         try:
             while True:
+                news.clear()
                 read = await self._read_on()
-                await asyncio.sleep(COALESCE)
+                again = loop.time() + COALESCE
                 if watch is None:
                     pause = QUICKEST if read else min(pause * 1.5, SLOWEST)
-                    await asyncio.sleep(pause)
+                    await asyncio.sleep(max(pause, COALESCE))
                     continue
+                fallback = loop.call_later(FALLBACK, news.set)
                 try:
-                    async with asyncio.timeout(FALLBACK):
-                        await news.wait()
-                except TimeoutError:
-                    pass
-                news.clear()
+                    await news.wait()
+                finally:
+                    fallback.cancel()
+                if (left := again - loop.time()) > 0:
+                    await asyncio.sleep(left)
         finally:
             if watch is not None:
-                loop.remove_reader(watch)
-                # The kernel takes 10 to 30 ms over this, waiting for its own readers: not on the loop.
-                loop.run_in_executor(None, os.close, watch)
+                watch.close()
 
     async def drain(self) -> None:
         """Reads what is left once the worker has ended, its last half line too."""
@@ -97,7 +93,8 @@ class Tail:
                 self.offset += len(chunk)
                 total += len(chunk)
                 self._tell(self._parser.feed(chunk))
-                await asyncio.sleep(0)
+                if self.offset < end:
+                    await asyncio.sleep(0)
         finally:
             os.close(fd)
         return total
@@ -108,22 +105,3 @@ class Tail:
                 self._on_reply(line)
         if signals:
             self._on_signals(signals)
-
-
-def _heard(watch: int, news: asyncio.Event) -> None:
-    os.read(watch, CHUNK)
-    news.set()
-
-
-def _watch(path: Path) -> int | None:
-    """An inotify descriptor for one file; None where there is none to be had."""
-    if sys.platform != "linux":
-        return None
-    libc = ctypes.CDLL(None)
-    watch = int(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-    if watch < 0:
-        return None
-    if libc.inotify_add_watch(watch, os.fsencode(path), _IN_MODIFY) < 0:
-        os.close(watch)
-        return None
-    return watch

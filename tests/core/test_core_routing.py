@@ -19,7 +19,7 @@ from aura_engine.core.model import (
 )
 from aura_engine.core.plan import TaskSpec
 from aura_engine.core.routing import CUT_OFF, Step, after, backoff, cut_off, must_run_alone, outcome_of, role_for
-from aura_engine.core.schedule import Start, next_moment, starts, waiting_for, waits
+from aura_engine.core.schedule import Start, next_moment, soon, starts, waiting_for, waits
 from aura_engine.core.state import Attempt, RunState, Task
 
 CHECK = Check(name="it works", run="true")
@@ -199,6 +199,15 @@ def test_longest_chains_start_first_and_ids_sort_as_a_person_counts() -> None:
     state = planned(leaf("A1"), leaf("A2"), leaf("A10"), leaf("A3"), leaf("A4", "A3"))
     assert names(starts(state, WorkerMode.AUTO, 9, 0.0)) == ["A3", "A1", "A2", "A10"]
     assert names(starts(state, WorkerMode.AUTO, 2, 0.0)) == ["A3", "A1"]
+
+
+def test_what_starts_soon_is_what_would_start_next() -> None:
+    state = planned(leaf("A1"), leaf("A10"), leaf("A2"), leaf("A3", "A10"), leaf("A4"))
+    assert soon(state, 3) == ["A10", "A1", "A2"]
+    run_one(state, "A10")
+    assert soon(state, 9) == names(starts(state, WorkerMode.AUTO, 9, 0.0)) == ["A1", "A2", "A3", "A4"]
+    fold([(ev.PlanChanged(reason="more", add=(leaf("A0", "A4"),), archive=("A1",)), 0.0)], state)
+    assert soon(state, 9) == ["A4", "A2", "A3"], "the order is the new plan's"
 
 
 def test_a_need_on_a_group_means_all_below_it_and_a_group_s_needs_bind_all_below() -> None:

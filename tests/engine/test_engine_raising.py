@@ -75,7 +75,7 @@ async def test_without_a_screen_a_cap_raised_in_time_is_no_end_either(stage) -> 
     program = stage.program("claude", [step(1), step(2), WAIT], GREET)
     capped_at(stage, 2 * MILLION + 500_000)
     async with stage.play(CLAUDE_BIN=str(program)) as play:
-        await play.until(lambda event: event.kind == "attempt_started")
+        await play.until(lambda event: event.kind == "attempt_starting")
         play.engine.recorder.subscribe(
             lambda done: capped_at(stage, 9 * MILLION) if done.event.kind == "cap_reached" else None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sqlite3
+import time
 
 import pytest
 
@@ -115,11 +116,28 @@ async def test_a_stop_is_not_held_up_by_a_disk_that_takes_nothing(stage, monkeyp
         play.engine.interrupt()
         with pytest.raises(DiskFull, match="is full"):
             await play.end()
-        (play.engine.options.paths.work / "go").touch()
     full.clear()
     async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "notice" and "adopted" in event.text)
+        (play.engine.options.paths.work / "go").touch()  # not before: a start takes away what is nobody's there
         assert await play.end() is RunStatus.ACHIEVED
     assert len(stage.starts("cli")) == 1
+
+
+async def test_a_slow_disk_still_tells_the_end(stage, monkeypatch):
+    monkeypatch.setattr(engine, "LAST_WORD", 0.05)
+    real = Writer._transaction
+
+    def transaction(self, rows):
+        if any("run_ended" in row for row in rows):
+            time.sleep(0.4)
+        real(self, rows)
+
+    monkeypatch.setattr(Writer, "_transaction", transaction)
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+        assert [event.status for event in play.of("run_ended")] == [RunStatus.ACHIEVED]
 
 
 async def test_a_worker_that_floods_its_output_is_stopped(stage, monkeypatch):

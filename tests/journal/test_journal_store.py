@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from aura_engine.errors import JournalError, OwnedError
-from aura_engine.journal import store
+from aura_engine.journal import store, writer
 from aura_engine.journal.store import Entry, Journal
 
 
@@ -89,6 +89,37 @@ async def test_waiting_events_share_one_commit_and_one_wake_up(path: Path, monke
     await asyncio.gather(first, *rest)
     assert groups == [1, 99]
     assert wake_ups == [1, 99]
+    await journal.close()
+
+
+async def test_what_nobody_waits_for_goes_with_what_somebody_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups: list[list[str]] = []
+    transaction = store.Writer._transaction
+
+    def counted(self: store.Writer, rows: list[tuple[int, float, str, int, str, int]]) -> None:
+        groups.append([row[2] for row in rows])
+        transaction(self, rows)
+
+    monkeypatch.setattr(store.Writer, "_transaction", counted)
+    monkeypatch.setattr(writer, "LATER", 3600.0)
+    journal = Journal.open(path)
+    journal.append("later", 0, "{}", soon=False)
+    journal.append("later", 0, "{}", soon=False)
+    assert await journal.append("soon", 0, "{}") == 3
+    assert groups == [["later", "later", "soon"]]
+    journal.append("last", 0, "{}", soon=False)
+    await journal.close()
+    assert [entry.kind for entry in Journal.open(path, writer=False).read()] == ["later", "later", "soon", "last"]
+
+
+async def test_what_nobody_waits_for_is_written_by_itself_in_the_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LATER", 0.001)
+    journal = Journal.open(path)
+    async with asyncio.timeout(10):
+        assert await journal.append("later", 0, "{}", soon=False) == 1
+        assert await journal.append("later", 0, "{}", soon=False) == 2, "the next one has a time of its own"
     await journal.close()
 
 

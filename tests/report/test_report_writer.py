@@ -119,7 +119,8 @@ async def test_bytes_written_do_not_grow_with_the_tree(
     story: Any, tmp_path: Path, written: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def no_wait(delay: float) -> None:
-        clock.time += delay
+        clock.time += min(delay, 0.5)
+        note(projections, story, ev.Notice(text="again and again"))
         await real_sleep(0)
 
     real_sleep = asyncio.sleep

@@ -36,7 +36,7 @@ class Heard:
 @pytest.fixture(params=["inotify", "timer"])
 def way(request, monkeypatch):
     if request.param == "timer":
-        monkeypatch.setattr(tail_module, "_watch", lambda path: None)
+        monkeypatch.setattr(tail_module.notices, "watch", lambda path, call: None)
         monkeypatch.setattr(tail_module, "QUICKEST", 0.01)
     return request.param
 
