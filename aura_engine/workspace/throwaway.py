@@ -23,7 +23,7 @@ from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.lately import Lately
-from aura_engine.workspace.marks import Looker, Mark
+from aura_engine.workspace.marks import Looker, Mark, file_mark
 from aura_engine.workspace.objects import (
     EMPTY_TREE,
     TREE,
@@ -41,6 +41,11 @@ _MOST_LACKING = 128
 _PACKS_KEPT = 4
 _MESSAGE = "The project as this task found it"
 _MODE = 0o644
+_HEAD = 12
+"""Bytes at the start of an index, which count its entries."""
+_BLOCK = 1024
+_MOST_KEPT = 1024 * 1024
+"""Bytes of an index that are remembered."""
 _INDEX_ENTRY = struct.Struct(">10I20sH")
 
 _CONFIG = """[core]
@@ -116,6 +121,8 @@ class ThrowawayGit:
         """Pack of the line and ignore rules that are in place."""
         self._parts: dict[str, tuple[Mark, Entry, bytes]] = {}
         """Of the index, by path."""
+        self._written: tuple[Mark, bytes] | None = None
+        """The index as it was written last."""
         self._extra = ""
         """The name of the pack of what that one lacks."""
 
@@ -148,7 +155,10 @@ class ThrowawayGit:
             if before:
                 place.with_name(f"{before}{suffix}").rename(place)
             _put(place, content)
-        _put(git / "index", self._index(checkout, large))
+        place, index = git / "index", self._index(checkout, large)
+        known = self._written is not None and os.path.lexists(place) and self._written[0] == file_mark(place.lstat())
+        _put(place, index, self._written[1] if known and self._written else b"")
+        self._written = (file_mark(place.lstat()), index) if len(index) <= _MOST_KEPT else None
         self._basis, self._marks = basis, self._looks(git)
 
     def _looks(self, git: Path) -> dict[str, Mark]:
@@ -201,8 +211,11 @@ def _index_entry(path: str, mark: Mark, entry: Entry) -> bytes:
     return head + name + b"\0" * (8 - (len(head) + len(name)) % 8)
 
 
-def _put(place: Path, data: bytes) -> None:
-    """Write the file anew, into the one that is there where it is nobody else's: an inode made or freed is dear."""
+def _put(place: Path, data: bytes, before: bytes = b"") -> None:
+    """Write the file anew, into the one that is there where it is nobody else's: an inode made or freed is dear.
+
+    `before`: what it holds where that is known; what stays the same is not written again.
+    """
     try:
         fd = os.open(place, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -211,13 +224,26 @@ def _put(place: Path, data: bytes) -> None:
         os.close(fd)
         fd = -1
     if fd < 0:
+        before = b""
         place.unlink(missing_ok=True)
         fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     try:
-        # Not emptied first: ext4 writes a file at once that was.
-        os.ftruncate(fd, write_all(fd, data))
+        same = _same(before, data)
+        write_all(fd, data[:_HEAD] if same else data)
+        if same:
+            os.lseek(fd, same, os.SEEK_SET)
+            write_all(fd, data[same:])
+        os.ftruncate(fd, len(data))  # not before: ext4 writes a file at once that was emptied
     finally:
         os.close(fd)
+
+
+def _same(one: bytes, other: bytes) -> int:
+    """Up to where two versions of a file are the same, but for the head; 0 where that is not worth while."""
+    at = _HEAD
+    while at < len(one) and one[at : at + _BLOCK] == other[at : at + _BLOCK]:
+        at += _BLOCK
+    return min(at, len(one), len(other)) if at > _HEAD else 0
 
 
 def _is_ours(info: os.stat_result) -> bool:

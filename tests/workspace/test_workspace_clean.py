@@ -294,6 +294,36 @@ async def test_throwaway_git_follows_the_tree_and_forgets_what_a_worker_did(stor
     assert linked.read_text() == "ours"
 
 
+async def test_of_an_index_only_what_changes_is_written(store, tmp_path, git, monkeypatch):
+    tree, packs = await base(store, {f"a/{n:03}": b"%d" % n for n in range(100)}), LinePacks(store)
+    made = CleanCheckout(store, tmp_path / "ws", skip={".git"})
+    await made.fill(tree)
+    await made.settle()
+    throwaway = ThrowawayGit(store, packs)
+    await throwaway.renew(made, tree, frozenset())
+    parts: list[int] = []
+    write_all = throwaway_module.write_all
+    monkeypatch.setattr(throwaway_module, "write_all", lambda fd, data: parts.append(len(data)) or write_all(fd, data))
+    spoilers = [
+        lambda f: git(f, "update-index", "--force-remove", "app.py"),
+        lambda f: (f / ".git/index").write_bytes(b"not an index"),
+        lambda f: (f / ".git/index").unlink(),
+    ]
+    for number, spoil in enumerate(spoilers):
+        spoil(made.folder)
+        wholes: list[bool] = []
+        for step, body in enumerate((b"new", b"newer", None)):
+            tree = await store.edit(tree, {f"z{number}": body, "pkg/a.py": b"%d" % step})
+            assert await made.become(tree, tmp_path / f"ws-{number}-{step}")
+            parts.clear()
+            await throwaway.renew(made, tree, frozenset())
+            wholes.append(max(parts) > 6_000)
+        assert wholes == [True, False, False]
+        assert git(made.folder, "status", "--porcelain") == ""
+        assert set(git(made.folder, "ls-files").splitlines()) == set(await store.entries(tree))
+        git(made.folder, "fsck", "--strict")
+
+
 async def test_hidden_files_never_get_into_a_pack_of_another_plan(store, tmp_path, git):
     packs, full = LinePacks(store), await base(store, {"probe.py": b"secret probe\n"})
     shown = await store.edit(full, {"probe.py": None})
