@@ -185,8 +185,8 @@ def run(n: int, workers: int, *, files: int = 50, nap: float = 1.0) -> dict[str,
         return figures
 
 
-def idle(workers: int = 8, seconds: float = 10.0) -> dict[str, Any]:
-    """CPU of the engine while all workers sleep."""
+def idle(workers: int = 8, seconds: float = 40.0) -> dict[str, Any]:
+    """CPU of the engine while all workers sleep, over two of the looks at silent ones."""
     with fresh_folder() as folder:
         ground = Ground(Path(folder), files=50, nap=seconds + 12)
         (ground.project / "task.md").write_text("# Bench\n")
