@@ -223,9 +223,9 @@ async def test_pause_freezes_the_tree_and_stop_still_works(start, tmp_path, even
     count = tmp_path / "count"
     await eventually(lambda: count.exists() and count.stat().st_size > 4)
     await worker.pause()
-    # a process deep in the kernel stops on its way out; one that had just ended waits for its stopped parent
+    # one that had just ended waits for its stopped parent; a vfork's parent (D) for its stopped child's exec
     below = shim.descendants(worker.shim.pid)
-    await eventually(lambda: {shim.stat_of(pid)[0] for pid in below} <= {b"T", b"Z"})
+    await eventually(lambda: {shim.stat_of(pid)[0] for pid in below} <= {b"T", b"Z", b"D"})
     frozen = count.stat().st_size
     await worker.resume()
     await eventually(lambda: count.stat().st_size > frozen)

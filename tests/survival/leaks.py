@@ -32,6 +32,7 @@ from aura_engine.hands import hire, planner_of
 from aura_engine.hosting import Hosted, serving
 from aura_engine.paths import RunPaths
 from aura_engine.recorder import Committed
+from aura_engine.verify.process import run_command
 from aura_engine.wiring import Options
 
 ME = psutil.Process()
@@ -130,10 +131,10 @@ def measure(root: Path, *, workers_in_all: int, at_once: int) -> dict[str, Any]:
 
 
 async def _warm_up() -> None:
-    """What a process makes once and keeps (its child watcher, the resolver's threads) is no leak."""
+    """What a process makes once and keeps (its child watcher, its threads, what every check reads) is no leak."""
     await asyncio.to_thread(lambda: None)
-    process = await asyncio.create_subprocess_exec("true")
-    await process.wait()
+    with tempfile.TemporaryDirectory() as folder:
+        await run_command(["true"], cwd=Path(folder), env=os.environ, limit=SETTLED, max_output=1)
 
 
 def clean(told: Mapping[str, Any]) -> bool:
