@@ -13,7 +13,7 @@ from aura_engine.config.machine_settings import GuardSettings
 from aura_engine.core.events import Notice
 from aura_engine.core.events_survival import MemoryHeld
 from aura_engine.core.model import EndKind
-from aura_engine.guard.gauges import Gpus, MachineMeter, WorkerMeter
+from aura_engine.guard.gauges import Gpus, MachineGauge, MachineMeter, WorkerMeter
 from aura_engine.guard.limits import Ceilings, Reserves, Strikes, Use, is_set, use_of
 from aura_engine.recorder import Recorder
 from aura_engine.watching import Watch
@@ -55,6 +55,8 @@ class Guarding:
         self._workers = workers
         self._gpus = gpus or Gpus()
         self._machine = MachineMeter()
+        self._size: MachineGauge | None = None
+        """At the first look: how much there is of cores and memory."""
         self._guarded: dict[str, _Guarded] = {}
         self._looked = False
         """At the reserves: what this engine found wanting is said, though the one before it may have said so too."""
@@ -113,7 +115,8 @@ class Guarding:
         return _Guarded(watch, WorkerMeter(), strikes)
 
     def _uses(self) -> dict[str, Use]:
-        machine, gpus = self._machine.read(Path("/")), self._gpus.read()
+        self._size = machine = self._size or self._machine.read(Path("/"))
+        gpus = self._gpus.read()
         found: dict[str, Use] = {}
         for task, guarded in self._guarded.items():
             processes = guarded.watch.tree.usage()

@@ -28,7 +28,7 @@ the worker's process group and what `ps` showed below it are killed; a process t
 
 from __future__ import annotations
 
-# ruff: noqa: PTH100, PTH104, PTH108, PTH110, PTH113, PTH120, PTH123, PTH208
+# ruff: noqa: PTH100, PTH104, PTH108, PTH110, PTH113, PTH116, PTH120, PTH123, PTH208
 import _ctypes
 import _json
 import gc
@@ -50,6 +50,8 @@ else:
 
 LINUX = sys.platform == "linux"
 CHUNK = 1 << 16
+PROC_PART = 2048
+"""Bytes below which what was read of a list in /proc is all that is left of it: it comes by pages."""
 CLOSE = b'{"aura":"close"}'
 MARK = "AURA_WORKER"
 """Variable in the environment of all that a worker starts: what finds it when its shim is gone."""
@@ -90,12 +92,15 @@ def start_time(pid: int) -> float:
 def _children(pid: int) -> list[int]:
     found: list[int] = []
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-        for task in tasks:
-            fd = os.open(f"/proc/{pid}/task/{task}/children", os.O_RDONLY)
+        tasks = f"/proc/{pid}/task"
+        # The folder's links tell the number of its threads, for a third of the price of a listing.
+        for task in [pid] if os.stat(tasks).st_nlink == 3 else os.listdir(tasks):
+            fd = os.open(f"{tasks}/{task}/children", os.O_RDONLY)
             try:
                 while data := os.read(fd, CHUNK):
                     found += map(int, data.split())
+                    if len(data) < PROC_PART:
+                        break
             finally:
                 os.close(fd)
     except OSError:  # the process or one of its threads has just ended

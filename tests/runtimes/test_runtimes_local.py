@@ -234,6 +234,28 @@ async def test_pause_freezes_the_tree_and_stop_still_works(start, tmp_path, even
     assert record.signal == signal.SIGTERM
 
 
+FORKS_IN_A_THREAD = """
+import subprocess, threading
+def fork():
+    subprocess.Popen(["sleep", "60"])
+    print(flush=True)
+    threading.Event().wait()
+threading.Thread(target=fork).start()
+subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"])
+"""
+
+
+def test_children_of_every_thread_are_found():
+    """The kernel lists them by the thread that forked them."""
+    with subprocess.Popen([sys.executable, "-c", FORKS_IN_A_THREAD], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert [process.stdout.readline(), process.stdout.readline()] == [b"\n", b"\n"]
+            assert len(shim.descendants(process.pid)) == 3
+        finally:
+            shim.send([*shim.descendants(process.pid), process.pid], signal.SIGKILL)
+
+
 async def test_usage_counts_the_tree(start, py, tmp_path, eventually):
     burnt = str(tmp_path / "burnt")
     burn = f"import time\nwhile time.process_time() < 0.3: pass\nopen({burnt!r}, 'w').close()\ntime.sleep(60)"
