@@ -20,8 +20,10 @@ from aura_engine.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-EVERY = 2.0
-"""Seconds between two looks at what is free."""
+OFTEN, AT_EASE = 2.0, 6.0
+"""Seconds between two looks at what is free: when it could be taken soon, and at most."""
+FILLS = 2_000_000_000
+"""Bytes a second that nobody here will write for long."""
 SELDOM = 60.0
 """Seconds between two times that the run's folders are added up, at least; and 20 times as long as that took."""
 MB = 1_000_000
@@ -66,18 +68,19 @@ class DiskGovernor:
     async def run(self) -> None:
         """Look for ever; cancelled at the end."""
         while True:
-            await self._look()
+            room = await self._look()
             await self._check_outputs()
-            await asyncio.sleep(until_beat(EVERY))
+            await asyncio.sleep(until_beat(OFTEN if room < AT_EASE * FILLS else AT_EASE))
 
-    async def _look(self) -> None:
+    async def _look(self) -> int:
+        """Bytes that may still be written before something is full."""
         folders = [self._paths.run, self._paths.scratch]
         now = time.monotonic()
         state = self._recorder.state
         was_idle, self._idle = self._idle, not (state.busy or state.verifying)
         if self._quota and (now >= self._due or (self._idle and not was_idle)):
             self._used = await asyncio.to_thread(taken, folders)
-            self._due = time.monotonic() + max(EVERY, min(SELDOM, 20 * (time.monotonic() - now)))
+            self._due = time.monotonic() + max(OFTEN, min(SELDOM, 20 * (time.monotonic() - now)))
         room = Room(disks([folder for folder in folders if folder.exists()]), self._used, self._quota)
         full = room.full(held=bool(state.disk_full)) or self._journal_waits
         if bool(full) != bool(state.disk_full) or (full and not self._looked):  # the next engine says it again
@@ -90,6 +93,7 @@ class DiskGovernor:
         if alarm and not self._alarmed and not full:
             self._recorder.record(Notice(text=f"the disk is filling up: {alarm}", level="warning"))
         self._alarmed = bool(alarm)
+        return 0 if full else room.left
 
     def _say(self, full: str) -> None:
         if full or self._recorder.state.disk_full:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from aura_engine.clock import steady
+from aura_engine.clock import steady, until_beat
 from aura_engine.config.machine_settings import GuardSettings
 from aura_engine.core.events import Notice
 from aura_engine.core.events_survival import MemoryHeld
@@ -74,7 +74,7 @@ class Guarding:
             if is_set(self._reserves):
                 await self._look_at_reserves()
             if limits and steady() >= due:
-                due = steady() + settings.worker_resource_poll_seconds
+                due = steady() + until_beat(settings.worker_resource_poll_seconds)
                 await self._look_at_workers()
             pause = due - steady() if limits else settings.worker_resource_poll_seconds
             await asyncio.sleep(max(0.05, min(pause, QUICK) if self._recorder.state.memory_short else pause))

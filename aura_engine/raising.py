@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
+from aura_engine.clock import until_beat
 from aura_engine.config.live import Sources, Stamp, how_to_set, overruled, without_loss
 from aura_engine.config.load import CAPS, Loaded
 from aura_engine.config.settings import INFOS
@@ -65,7 +66,7 @@ class Raising:
             self._woken.clear()
             # Not wait_for, which on Python 3.11 swallows an end that comes in the moment of the event.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVERY):
+                async with asyncio.timeout(until_beat(EVERY)):
                     await self._woken.wait()
 
     async def look(self) -> None:

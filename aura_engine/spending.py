@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from aura_engine.clock import until_beat
 from aura_engine.config.prices import Prices
 from aura_engine.core.budget import Account, Caps, Entry, Limit, Spent, past, spent_of
 from aura_engine.core.events import Notice, TaskSettled
@@ -25,7 +26,7 @@ from aura_engine.workers.base import Seen
 
 EVERY = 1.0
 """Seconds between two looks at the working time, where it is capped."""
-SELDOM = 5.0
+SELDOM = 10.0
 """Seconds between two looks at whether it is capped by now."""
 BROKEN_OFF = frozenset(
     {
@@ -147,7 +148,7 @@ class Spending:
                 if warden is None and self._attempts is not None and self.caps.run.any:
                     # A task of its own: an end that comes while it is being started must not leave it behind.
                     warden = asyncio.create_task(asyncio.to_thread(Warden, self._attempts))
-                await asyncio.sleep(EVERY if self.caps.timed else SELDOM)
+                await asyncio.sleep(EVERY if self.caps.timed else until_beat(SELDOM))
                 if self.caps.timed and self._running:
                     self.check_all()
         finally:

@@ -14,6 +14,7 @@ import logging
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from aura_engine.clock import until_beat
 from aura_engine.errors import GoalError
 from aura_engine.goal.read import GoalText, read_goal
 
@@ -53,7 +54,7 @@ async def watch_goal(
             nudge.clear()
             if bad_since is None and await asyncio.to_thread(_stamp, path) == stamp:
                 # Each wake-up costs 0.3 ms of CPU: a folder that sends events is looked at less often.
-                await _wait(nudge, rehash_every * (1 if watcher.done() else 5))
+                await _wait(nudge, rehash_every if watcher.done() else until_beat(5 * rehash_every))
                 continue
             stamp, seen = await _settled(path, project, settle)
             if isinstance(seen, GoalText):

@@ -52,6 +52,12 @@ class Room:
         return ""
 
     @property
+    def left(self) -> int:
+        """Bytes that may still be written anywhere."""
+        quota = [self.quota - self.used] if self.quota else []
+        return max(0, min([*quota, *(disk.free - disk.reserve for disk in self.disks)], default=0))
+
+    @property
     def at_quota(self) -> bool:
         """Were work held for its quota, it would not go on yet."""
         return bool(self.quota) and self.used > self.quota * BACK

@@ -21,7 +21,8 @@ END = {"end": {}}
 
 
 async def test_nothing_new_starts_on_a_full_disk_and_it_resumes_alone(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     free = [0]
     monkeypatch.setattr(disk, "disks", lambda places: (Disk(places[0], free[0], 100_000_000_000),))
     program = stage.program("cli", [GREET, END])
@@ -38,7 +39,8 @@ async def test_nothing_new_starts_on_a_full_disk_and_it_resumes_alone(stage, mon
 
 
 async def test_a_journal_that_waits_for_room_holds_new_starts_back(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     program = stage.program("cli", [GREET, END])
     full = schema.explain(OSError(errno.ENOSPC, "No space left on device"), stage.project / "journal.db")
     async with stage.play(CLAUDE_BIN=str(program)) as play:
@@ -55,7 +57,8 @@ async def test_a_journal_that_waits_for_room_holds_new_starts_back(stage, monkey
 
 
 async def test_the_quota_is_an_alarm_and_then_a_limit(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     used = [850_000_000]
     monkeypatch.setattr(disk, "taken", lambda places: used[0])
     program = stage.program("cli", [{"sh": "until test -e ../go; do sleep 0.05; done"}, GREET, END])
@@ -73,7 +76,8 @@ async def test_the_quota_is_an_alarm_and_then_a_limit(stage, monkeypatch):
 
 
 async def test_a_quota_that_nothing_will_free_ends_the_run_and_a_larger_one_lets_it_go_on(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     monkeypatch.setattr(disk, "taken", lambda places: 1_100_000_000)
     program = stage.program("cli", [GREET, END])
     for _ in range(2):
@@ -87,7 +91,8 @@ async def test_a_quota_that_nothing_will_free_ends_the_run_and_a_larger_one_lets
 
 
 async def test_a_full_disk_is_waited_for_but_not_without_end(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     monkeypatch.setattr(patience, "LONGEST", 0.3)
     monkeypatch.setattr(disk, "disks", lambda places: (Disk(places[0], 0, 100_000_000_000),))
     program = stage.program("cli", [GREET, END])
@@ -141,7 +146,8 @@ async def test_a_slow_disk_still_tells_the_end(stage, monkeypatch):
 
 
 async def test_a_worker_that_floods_its_output_is_stopped(stage, monkeypatch):
-    monkeypatch.setattr(disk, "EVERY", 0.05)
+    monkeypatch.setattr(disk, "OFTEN", 0.05)
+    monkeypatch.setattr(disk, "AT_EASE", 0.05)
     flood = {"sh": "head -c 3000000 /dev/zero >&2; sleep 60"}
     program = stage.program("cli", [flood], [GREET, END])
     async with stage.play(CLAUDE_BIN=str(program), WORKER_LOG_MB="1") as play:

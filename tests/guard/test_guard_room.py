@@ -38,6 +38,13 @@ def test_the_quota_has_an_alarm_and_an_end():
     assert room(free=4 * GB, used=10**18).alarm() == ""
 
 
+def test_what_is_left_is_what_the_fullest_place_takes():
+    near, far = Disk(Path("/a"), 5 * GB, 100 * GB), Disk(Path("/b"), 50 * GB, 100 * GB)
+    assert Room((near, far), 0, 0).left == 3 * GB
+    assert Room((far,), 7 * GB, 9 * GB).left == 2 * GB
+    assert Room((Disk(Path("/c"), 0, GB),), 0, 0).left == 0
+
+
 def test_each_disk_is_looked_at_once(tmp_path):
     (found,) = disks([tmp_path, tmp_path])
     assert 0 < found.free < found.total
