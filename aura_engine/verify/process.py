@@ -9,6 +9,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -124,7 +125,7 @@ def _nothing() -> int:
 class _Watch:
     """Follows a process and what it writes, both by their descriptors, as it comes.
 
-    Where the system has no descriptors of processes (macOS), a thread waits for the end.
+    Where the system has no descriptors of processes (macOS), or no more of them, a thread waits for the end.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], pipe: int, output: _Output) -> None:
@@ -138,7 +139,10 @@ class _Watch:
         self._is_open = True
         os.set_blocking(pipe, False)
         self._loop.add_reader(pipe, self._read)
-        self._descriptor = os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else -1
+        self._descriptor = -1
+        if hasattr(os, "pidfd_open"):
+            with suppress(OSError):
+                self._descriptor = os.pidfd_open(process.pid)
         if self._descriptor >= 0:
             self._loop.add_reader(self._descriptor, self._reap)
         else:

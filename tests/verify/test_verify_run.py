@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shutil
 import sys
@@ -104,6 +105,19 @@ async def test_time_limit_ends_the_whole_tree(checkout: Path, bench: Bench) -> N
     assert receipt.reason == "ran longer than 1.5 s"
     assert not running((checkout / "pid").read_text())
     assert not [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"] == ["sleep", "100.7315"]]
+
+
+async def test_a_process_without_a_descriptor_is_followed_all_the_same(
+    checkout: Path, bench: Bench, monkeypatch
+) -> None:
+    def no_more(_: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(os, "pidfd_open", no_more)
+    found = await run(cmd("echo said; exit 3"), checkout, bench)
+    assert (found.exit_code, found.tail, found.reason) == (3, "said\n", "exit status 3")
+    found = await run(cmd("sleep 60", timeout=0.2), checkout, bench)
+    assert found.reason == "ran longer than 0.2 s"
 
 
 def running(pid: str) -> bool:
