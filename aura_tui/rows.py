@@ -128,6 +128,8 @@ def _pending(scene: Scene, task: Task) -> tuple[str, str, str]:
         return symbol, "wait", f"waiting for {_unmet(scene, task)}"
     if scene.paused_at:
         return "held", "wait", f"paused by you {clock_time(scene.paused_at)[:5]}"
+    if held := _all_held(state):
+        return "held", "wait", held
     if holds := parked(state, role, now):
         known = [(until, reason) for until, reason in holds if until is not None]
         if not known:
@@ -142,6 +144,15 @@ def _pending(scene: Scene, task: Task) -> tuple[str, str, str]:
         return symbol, "wait", ""
     full = state.workers and len(state.busy) >= state.workers
     return symbol, "wait", "waiting for a free worker" if full else "ready"
+
+
+def _all_held(state: RunState) -> str:
+    """What keeps every task from starting; the header says more of it."""
+    if state.plan_held:
+        return "waiting for your word on the plan"
+    if state.capped:
+        return "held by the run's cap"
+    return "waiting for room" if state.no_room else ""
 
 
 def _next_role(state: RunState, task: Task) -> Role:

@@ -179,7 +179,15 @@ class ViewModel:
                 self.ended_at, dirty.all_rows = 0.0, True
             case ev.DeliveryStarted():
                 self.delivering_since = time
-            case ev.RoleParked() | ev.QuestionAsked() | ev.QuestionAnswered():
+            case (
+                ev.RoleParked()
+                | ev.QuestionAsked()
+                | ev.QuestionAnswered()
+                | ev.CapReached()
+                | ev.CapsChanged()
+                | ev.DiskHeld()
+                | ev.MemoryHeld()
+            ):
                 dirty.all_rows = True
             case _:
                 pass

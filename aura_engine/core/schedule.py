@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple, TypeGuard
 
-from aura_engine.core.events_planner import cap_words
-from aura_engine.core.model import Role, TaskStatus, WorkerMode
+from aura_engine.core.model import Role, WorkerMode
 from aura_engine.core.routing import must_run_alone, role_for
 from aura_engine.core.state import RunState
 
@@ -87,33 +86,6 @@ def next_moment(state: RunState, now: float) -> float | None:
     if state.planner_failure and state.planner_failure[2]:
         moments.append(state.planner_failure[2])
     return min((moment for moment in moments if moment > now), default=None)
-
-
-def waiting_for(state: RunState, task_id: str, names: Mapping[Role, str], now: float) -> str:
-    """What a pending task waits for, in words for the screen; empty when it could start."""
-    task = state.tasks[task_id]
-    if task.status is not TaskStatus.PENDING:
-        return ""
-    if task.unmet:
-        needs = [leaf for leaf, waiting in state.dependents.items() if task_id in waiting]
-        unmet = [leaf for leaf in needs if state.tasks[leaf].status is not TaskStatus.COMPLETED]
-        return f"needs {', '.join(unmet[:3])}" + (" …" if len(unmet) > 3 else "")
-    if state.paused:
-        return "the run is paused"
-    if state.capped:
-        return f"the run's cap ({cap_words(state.capped)})"
-    if state.no_room:
-        return state.no_room
-    if state.plan_held:
-        return "your approval of the plan"
-    if task.paused_at:
-        return "paused by you"
-    role = role_for(task, WorkerMode(state.mode) if state.mode else WorkerMode.AUTO)
-    if holds := parked(state, role, now):
-        return f"{names.get(role, role)}: {holds[-1][1]}"
-    if task.not_before > now:
-        return f"next try in {task.not_before - now:.0f} s"
-    return "a question to you" if state.blocked_by_question(task_id) else ""
 
 
 def soon(state: RunState, limit: int) -> list[str]:

@@ -105,11 +105,6 @@ class Ask:
         start = max(0, self.last_prompt(*markers))
         return [part for message in self.messages[start:] for part in message.parts if isinstance(part, ToolResult)]
 
-    @property
-    def n_tool_results(self) -> int:
-        """Tool results since the last prose of the user."""
-        return len(self.results())
-
 
 @dataclass(frozen=True)
 class Say:

@@ -196,10 +196,6 @@ class LocalWorker(Inbox):
         """Pids of its shim and of everything below it, the shim first."""
         return [self.shim.pid, *shim.descendants(self.shim.pid)]
 
-    def usage_sample(self) -> tuple[float, int, int]:
-        """CPU seconds so far, resident bytes and number of processes, the shim's own included. About 1 ms."""
-        return processes.usage_below(self.shim.pid) if processes.alive(self.shim) else (0.0, 0, 0)
-
 
 class LocalRuntime:
     """Starts and adopts workers on this machine. Not for Windows."""

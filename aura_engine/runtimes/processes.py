@@ -15,12 +15,8 @@ import psutil
 from aura_engine.core.model import ProcessRecord
 from aura_engine.runtimes import shim
 
-_TICK = float(os.sysconf("SC_CLK_TCK"))
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _CLOCK_SLACK = 2.0
 """Seconds by which the shim's note of a start and the system's may differ off Linux."""
-_RSS, _UTIME, _CSTIME = 21, 11, 14
-"""Positions in /proc/PID/stat, counted from its third field."""
 
 
 @cache
@@ -137,29 +133,3 @@ def _session(pid: int) -> int | None:
         return os.getsid(pid)
     except OSError:
         return None
-
-
-def usage_below(pid: int) -> tuple[float, int, int]:
-    """CPU seconds, resident bytes and number of processes of `pid` and everything below it.
-
-    CPU counts children that have already ended and been waited for, so it never falls while `pid` lives. Takes about
-    0.1 ms a process. Off Linux ended children are not counted.
-    """
-    cpu, rss, count = 0.0, 0, 0
-    for each in (pid, *shim.descendants(pid)):
-        if shim.LINUX:
-            fields = shim.stat_of(each)
-            if fields:
-                cpu += sum(map(int, fields[_UTIME : _CSTIME + 1])) / _TICK
-                rss += int(fields[_RSS]) * _PAGE
-                count += 1
-            continue
-        try:
-            process = psutil.Process(each)
-            times = process.cpu_times()
-            cpu += times.user + times.system
-            rss += process.memory_info().rss
-            count += 1
-        except psutil.Error:
-            continue
-    return cpu, rss, count

@@ -133,11 +133,6 @@ class GitStore:
         """Three-way merge of trees. Only what both sides changed in the same path costs a process."""
         return await self.run(self._merge, base, ours, theirs)
 
-    async def rebase_onto(self, base: str, head: str, snapshot: str) -> Merged:
-        """What an attempt changed (commit `base` → commit `snapshot`) on top of the commit `head`."""
-        base_tree, head_tree, snapshot_tree = [await self.tree_of(commit) for commit in (base, head, snapshot)]
-        return await self.merge(base_tree, head_tree, snapshot_tree)
-
     async def diff(self, old: str, new: str) -> tuple[Change, ...]:
         """What leads from one tree to the other, sorted by path. Renames are a delete and an add."""
         before, after = self._flat.get(old), self._flat.get(new)

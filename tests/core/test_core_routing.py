@@ -14,12 +14,11 @@ from aura_engine.core.model import (
     ExitRecord,
     Outcome,
     Role,
-    TaskStatus,
     WorkerMode,
 )
 from aura_engine.core.plan import TaskSpec
 from aura_engine.core.routing import CUT_OFF, Step, after, backoff, cut_off, must_run_alone, outcome_of, role_for
-from aura_engine.core.schedule import Start, next_moment, soon, starts, waiting_for, waits
+from aura_engine.core.schedule import Start, next_moment, soon, starts, waits
 from aura_engine.core.state import Attempt, RunState, Task
 
 CHECK = Check(name="it works", run="true")
@@ -247,26 +246,14 @@ def test_parks_delays_pauses_and_questions_hold_tasks_back() -> None:
     )
     assert names(starts(state, WorkerMode.AUTO, 9, 10.0)) == ["A2"]
     assert next_moment(state, 10.0) == 50.0
-    assert waiting_for(state, "A1", {}, 10.0) == "next try in 40 s"
-    assert waiting_for(state, "A3.1", {}, 10.0) == "a question to you"
     fold([(ev.QuestionAnswered(id="q1", answer="x"), 0.0)], state)
     assert names(starts(state, WorkerMode.AUTO, 9, 50.0)) == ["A1", "A2", "A3.1"]
     fold([(ev.RoleParked(role=F, until=60.0, reason="limit"), 0.0)], state)
     assert starts(state, WorkerMode.AUTO, 9, 50.0) == []
     assert names(starts(state, WorkerMode.PRO_ONLY, 9, 50.0)) == ["A1", "A2", "A3.1"]
-    assert waiting_for(state, "A2", {F: "Flash"}, 50.0) == "Flash: limit"
     assert names(starts(state, WorkerMode.AUTO, 9, 60.0)) == ["A1", "A2", "A3.1"]
     fold([(ev.Requested(command="pause"), 0.0)], state)
     assert starts(state, WorkerMode.AUTO, 9, 60.0) == []
-    assert waiting_for(state, "A2", {}, 60.0) == "the run is paused"
-
-
-def test_what_a_task_needs_is_said() -> None:
-    state = planned(leaf("A1"), leaf("A2", "A1"))
-    assert waiting_for(state, "A2", {}, 0.0) == "needs A1"
-    run_one(state, "A1")
-    assert waiting_for(state, "A2", {}, 0.0) == ""
-    assert state.tasks["A1"].status is TaskStatus.COMPLETED
 
 
 # ---- going on with a session, second workers, a person's hand on one task
@@ -315,7 +302,6 @@ def test_the_second_worker_takes_over_while_the_first_is_parked() -> None:
     assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == []
     assert waits(state, 10.0) == [20.0]
     assert next_moment(state, 10.0) == 20.0
-    assert waiting_for(state, "A1", {}, 10.0) == "flash: no credit"
 
 
 def test_without_a_second_worker_nothing_takes_over() -> None:
@@ -325,15 +311,9 @@ def test_without_a_second_worker_nothing_takes_over() -> None:
     assert starts(fold([(ev.Requested(command="wake"), 11.0)], state), WorkerMode.FLASH_ONLY, 1, 11.0)
 
 
-def test_waiting_names_the_role_that_the_task_would_run_in() -> None:
-    state = fold([(ev.RoleParked(role=P, until=None, reason="no credit"), 10.0)], ready())
-    assert waiting_for(state, "A1", {}, 10.0) == ""
-
-
 def test_a_paused_task_does_not_start() -> None:
     state = fold([(ev.Requested(command="pause", task="A1"), 5.0)], ready())
     assert starts(state, WorkerMode.FLASH_ONLY, 1, 10.0) == []
-    assert waiting_for(state, "A1", {}, 10.0) == "paused by you"
     fold([(ev.Requested(command="resume", task="A1"), 11.0)], state)
     assert starts(state, WorkerMode.FLASH_ONLY, 1, 11.0)
 

@@ -69,8 +69,8 @@ def test_rounds_and_results_since_the_prompt_ignore_what_a_cli_adds() -> None:
     )
     assert nagged.prompt() == "# Task A1: It"
     assert nagged.rounds() == 1
-    assert nagged.n_tool_results == 1
-    assert ask("hi").n_tool_results == 0
+    assert len(nagged.results()) == 1
+    assert len(ask("hi").results()) == 0
 
 
 def test_write_is_exact_whatever_is_in_the_file(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_anthropic_sdk(model: ScriptedModel, prefix: str, streamed: bool) -> Non
     assert first_ask.system == "be good"
     assert first_ask.path == f"{prefix}/v1/messages"
     assert first_ask.tools == {"run": SCHEMA}
-    assert second_ask.n_tool_results == 2
+    assert len(second_ask.results()) == 2
     assert first.usage.input_tokens == -(-first_ask.size // 4)
 
 

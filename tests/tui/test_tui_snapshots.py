@@ -128,7 +128,7 @@ def before(*keys: str, words: str = "") -> Before:
 
 
 PLACES = {
-    "dashboard": before(words="A2.3 Slippage"),
+    "dashboard": before(words="cpu "),  # the last to come: with the first tick of the clock
     "detail": before("enter", words="Slippage"),
     "decisions": before("d", words="fees count once"),
     "timeline": before("t", words="worker 2"),

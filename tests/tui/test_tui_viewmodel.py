@@ -11,6 +11,7 @@ from tui_fakes import STARTED, Run, group, leaf, many, story
 
 from aura_engine.control.link import GOAL, Live
 from aura_engine.core import events as ev
+from aura_engine.core.budget import Caps
 from aura_engine.core.model import Role, RunStatus, TaskStatus, Usage
 from aura_engine.core.plan import id_key
 from aura_engine.core.state import RunState, tree_order
@@ -61,6 +62,38 @@ def test_a_row_says_what_it_waits_for() -> None:
     assert note(model, "A1.2", run) == "waiting for A1.1"
     assert note(model, "A1.1", run) == "ready"
     assert model.row("A1.2", run.now).symbol == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("held", "freed", "words"),
+    [
+        (
+            ev.QuestionAsked(id="Q1", question="Shall this plan be carried out?", options=("yes", "no"), about="plan"),
+            ev.QuestionAnswered(id="Q1", answer="yes"),
+            "waiting for your word on the plan",
+        ),
+        (
+            ev.CapReached(scope="run", measure="cost", cap=5.0, used=4.9),
+            ev.CapsChanged(caps=Caps()),
+            "held by the run's cap",
+        ),
+        (ev.DiskHeld(text="9 MB are left"), ev.DiskHeld(text=""), "waiting for room"),
+        (ev.MemoryHeld(text="1 GB is free"), ev.MemoryHeld(text=""), "waiting for room"),
+    ],
+    ids=["plan", "cap", "disk", "memory"],
+)
+def test_a_row_says_what_holds_all_of_them(held, freed, words) -> None:
+    run = small()
+    model = seen(run)
+    run.add(held)
+    model.take(run.told[-1:])
+    assert model.dirty.all_rows
+    assert [note(model, task, run) for task in ("A1.1", "A1.2")] == [words, "waiting for A1.1"]
+    clean(model)
+    run.add(freed)
+    model.take(run.told[-1:])
+    assert model.dirty.all_rows
+    assert note(model, "A1.1", run) == "ready"
 
 
 def test_a_group_that_is_needed_is_named_as_a_whole_until_it_is_done() -> None:

@@ -165,7 +165,7 @@ async def test_a_message_outlives_the_engine_that_sent_it(start):
 def brain(ask: Ask) -> Say:
     if not any(name in ask.tools for name in ("bash", "run_shell_command")):
         return say("A title")
-    done = ask.n_tool_results
+    done = len(ask.results())
     return say("all done") if done else say("I will write it.", shell(ask, "echo hello >> hello.txt"))
 
 

@@ -116,15 +116,6 @@ async def test_conflict_names_paths_and_carries_markers(store, h):
     assert await store.read(merged.tree, "ok") == b"new\n"
 
 
-async def test_rebase_onto_takes_the_attempts_change_to_the_head(store, h):
-    base = await h.commit(store, {"a": b"1", "b": b"1"})
-    tree = await store.tree_of(base)
-    head = await store.commit(await store.edit(tree, {"a": b"2"}), (base,), "landed")
-    attempt = await store.commit(await store.edit(tree, {"b": b"2"}), (base,), "attempt")
-    merged = await store.rebase_onto(base, head, attempt)
-    assert [await store.read(merged.tree, path) for path in ("a", "b")] == [b"2", b"2"]
-
-
 async def _take(store: GitStore, folder: Path, path: str) -> Entry:
     new = {}
     with Root(folder) as root:
