@@ -6,6 +6,7 @@ import argparse
 import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -152,6 +153,9 @@ def _refuse_mistyped(name: str) -> None:
 def entry() -> NoReturn:
     """The console script: errors are one line for a person, never a traceback."""
     garbage.put_off()
+    if hasattr(signal, "SIGCHLD"):
+        # Whoever started us may ignore it, which is inherited: every program's exit status would then read as 0.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         # Names of files and titles hold any letter; a terminal that has none for it shows an escape, not a traceback.
         if isinstance(stream, TextIOWrapper):

@@ -24,7 +24,7 @@ from aura_engine.runtimes import processes, shim, traces
 from aura_engine.runtimes.containment import NONE, Containment, View, program_at
 from aura_engine.runtimes.environment import worker_env
 from aura_engine.runtimes.inbox import Inbox
-from aura_engine.runtimes.nursery import Nursery
+from aura_engine.runtimes.nursery import LIMIT, Nursery
 from aura_engine.runtimes.scripts import script
 
 START_LIMIT = 15.0
@@ -230,6 +230,14 @@ class LocalRuntime:
         fault("worker.written")
         try:
             pid = await self._nursery.shim(spec, title) or _spawn(spec, title)
+        except TimeoutError as error:
+            os.close(bell)
+            found = await self.adopt(folder)  # one that comes late is killed, unless it works already
+            if isinstance(found, LocalWorker):
+                return found
+            raise RuntimeFault(
+                f"No shim for the worker was forked within {2 * LIMIT:.0f} s.", cure="Is the machine overloaded?"
+            ) from error
         except OSError as error:
             os.close(bell)
             raise RuntimeFault(
@@ -237,6 +245,7 @@ class LocalRuntime:
             ) from error
         except asyncio.CancelledError:
             os.close(bell)
+            traces.take_back(folder)  # keys are in it, and perhaps nobody comes for it any more
             raise
         fault("worker.spawned")
         worker = LocalWorker(folder, bell, pid=pid)
@@ -338,4 +347,4 @@ def _spawn(spec: str, name: str) -> int:
     null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
     argv = [sys.executable, "-I", "-S", script(shim), spec, name]
     # Half the price of Popen (0.5 ms), and no object that wants to be waited for in its own way.
-    return os.posix_spawn(sys.executable, argv, {}, file_actions=null, setsid=True)
+    return os.posix_spawn(sys.executable, argv, shim.ENV, file_actions=null, setsid=True)

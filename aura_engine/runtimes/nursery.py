@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from contextlib import suppress
 
 from aura_engine.runtimes import shim
@@ -40,9 +41,9 @@ class Nursery:
         self._asked: dict[int, asyncio.Future[int]] = {}
 
     async def shim(self, spec: str, name: str) -> int:
-        """The pid of a new shim for `spec`, an absolute path; 0 when it has started none.
+        """The pid of a new shim for `spec`, an absolute path; 0 when there is none and certainly none will come.
 
-        After 0 in less than LIMIT seconds it is certain that none will come; later, that only one takes the spec.
+        TimeoutError after twice LIMIT seconds: one may still come.
         """
         ticket = next(self._tickets)
         if ticket == 1 or not self._usable:
@@ -51,14 +52,18 @@ class Nursery:
         try:
             way = self._socket or self._open()
             way.send(b"\0".join((b"%d" % ticket, os.fsencode(spec), os.fsencode(name))))
-            async with asyncio.timeout(LIMIT):
-                return await born
-        except OSError:  # no process to be had; it is gone; it is stuck, and what it still forks will have answered
-            self._usable = False
-            self._kill()
+            await asyncio.wait({born}, timeout=LIMIT)
+            if not born.done():  # It is stuck. A shim that it has forked answers still; without one the socket ends.
+                self._stop()
+                await asyncio.wait({born}, timeout=LIMIT)
+        except OSError:  # no process to be had, or it is gone
+            self._stop()
             return 0
         finally:
             del self._asked[ticket]
+        if not born.done():
+            raise TimeoutError
+        return born.result()
 
     def _open(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -70,7 +75,7 @@ class Nursery:
             ]
             argv = [sys.executable, "-I", "-S", script(shim), "-", TITLE.ljust(ROOM)]
             try:
-                self._pid = os.posix_spawn(sys.executable, argv, {}, file_actions=actions, setsid=True)
+                self._pid = os.posix_spawn(sys.executable, argv, shim.ENV, file_actions=actions, setsid=True)
             except OSError:
                 ours.close()
                 raise
@@ -94,18 +99,19 @@ class Nursery:
         if born is not None and not born.done():
             born.set_result(pid)
 
-    def _kill(self) -> None:
+    def _stop(self) -> None:
+        self._usable = False
         if self._pid:
+            pid, self._pid = self._pid, 0
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)  # our own child, not yet waited for: the pid is still its
-            with suppress(ChildProcessError):
-                os.waitpid(self._pid, 0)
-            self._pid = 0
+                os.kill(pid, signal.SIGKILL)  # our own child, not yet waited for: the pid is still its
+            with suppress(RuntimeError):  # no thread to be had: then the system keeps it until we end
+                # Stuck in the kernel, it takes its time to end.
+                threading.Thread(target=_reap, args=(pid,), name="nursery", daemon=True).start()
 
     def close(self) -> None:
         """Ends it; shims go on. Safe to call again."""
-        self._usable = False
-        self._kill()
+        self._stop()
         if self._socket is not None and self._loop is not None:
             self._loop.remove_reader(self._socket)
             self._socket.close()
@@ -113,3 +119,8 @@ class Nursery:
         for born in self._asked.values():
             if not born.done():
                 born.set_result(0)
+
+
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)

@@ -63,6 +63,8 @@ POLL = 0.2
 """Seconds between looks at input.jsonl where there is no inotify."""
 CLONE3 = 435
 """Number of a system call, the same on every kind of machine."""
+ENV = {"AURA": "shim"}
+"""Of shims and nursery. A process that has none at all looks like one that is just becoming another program."""
 SIBLING = struct.pack("8Q", 0x8000, *[0] * 7)
 """What it is told: a fork whose parent is the caller's own (CLONE_PARENT)."""
 SETTLE = 0.02

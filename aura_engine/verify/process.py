@@ -67,7 +67,7 @@ class _Output:
 async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: float, max_output: int) -> Ran:
     """Run `argv` to its end, `limit` seconds or `max_output` bytes, then kill every process it left.
 
-    RuntimeFault when it could not be started at all.
+    RuntimeFault when it could not be started at all, or nobody can tell how it ended.
     """
     token = secrets.token_hex(16)
     # An own pipe: then the wait ends with the process, not with the last holder of the pipe.
@@ -104,6 +104,11 @@ async def run_command(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str],
             await watch.until(_Watch.has_ended, _PIPE_GRACE)
         finally:
             watch.close()
+    if watch.untold:
+        raise RuntimeFault(
+            f"how the check's command ended was not told ({argv[0]})",
+            cure="Does something else in this process wait for its children, or ignore SIGCHLD?",
+        )
     code = process.returncode
     return Ran(
         code=code if code is not None and code >= 0 else None,
@@ -130,6 +135,8 @@ class _Watch:
 
     def __init__(self, process: subprocess.Popen[bytes], pipe: int, output: _Output) -> None:
         self.exited = False
+        self.untold = False
+        """It has ended, and its exit status went to somebody else, or to nobody."""
         self._process = process
         self._output = output
         self._loop = asyncio.get_running_loop()
@@ -146,7 +153,8 @@ class _Watch:
         if self._descriptor >= 0:
             self._loop.add_reader(self._descriptor, self._reap)
         else:
-            self._loop.run_in_executor(None, process.wait).add_done_callback(lambda _: self._reap())
+            waiting = self._loop.run_in_executor(None, _status, process.pid, 0)
+            waiting.add_done_callback(lambda done: None if done.cancelled() else self._take(*done.result()))
 
     def is_over(self) -> bool:
         """It has ended, or has written more than it may."""
@@ -190,11 +198,16 @@ class _Watch:
         self._look()
 
     def _reap(self) -> None:
-        if self._process.poll() is not None:
-            self.exited = True
-            if self._descriptor >= 0:
-                self._loop.remove_reader(self._descriptor)
-            self._look()
+        self._take(*_status(self._process.pid, os.WNOHANG))
+
+    def _take(self, ended: int, status: int | None) -> None:
+        if not ended:
+            return
+        self.exited, self.untold = True, status is None
+        self._process.returncode = os.waitstatus_to_exitcode(status or 0)
+        if self._descriptor >= 0:
+            self._loop.remove_reader(self._descriptor)
+        self._look()
 
     def close(self) -> None:
         """Stop following."""
@@ -205,3 +218,11 @@ class _Watch:
             if not self.exited:
                 self._loop.remove_reader(self._descriptor)
             os.close(self._descriptor)
+
+
+def _status(pid: int, flags: int) -> tuple[int, int | None]:
+    """As `os.waitpid`; None for a status that somebody else has taken, which Popen would take for a 0."""
+    try:
+        return os.waitpid(pid, flags)
+    except ChildProcessError:
+        return pid, None

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -389,7 +390,7 @@ async def test_a_shim_without_its_spec_starts_nothing(tmp_path):
     assert not (tmp_path / "ran").exists()
 
 
-async def test_a_forked_shim_stands_by_itself_and_outlives_the_nursery(tmp_path, runtime, py):
+async def test_a_forked_shim_stands_by_itself_and_outlives_the_nursery(tmp_path, runtime, py, eventually):
     look = "import os; print(os.getppid(), *sorted(os.listdir('/proc/self/fd')), flush=True); input()"
     launch = LaunchSpec(argv=py(look), env={"HOME": str(tmp_path)}, cwd=str(tmp_path), stdin_open=True)
     next(runtime._nursery._tickets)  # as if it were not the first
@@ -402,7 +403,7 @@ async def test_a_forked_shim_stands_by_itself_and_outlives_the_nursery(tmp_path,
     assert {str(Path(f"/proc/{forked}/fd/{fd}").readlink()) for fd in (0, 1, 2)} == {os.devnull}
     assert not [fd for fd in Path(f"/proc/{forked}/fd").iterdir() if str(fd.readlink()).startswith("socket:")]
     runtime.close()
-    assert gone(forker)
+    await eventually(lambda: gone(forker))
     worker.send("go")
     assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
     parent, *fds = (tmp_path / "attempt/output.jsonl").read_text().split()
@@ -444,6 +445,58 @@ async def test_without_its_nursery_the_engine_starts_shims_itself(tmp_path, runt
         assert (tmp_path / f"then-{n}/output.jsonl").read_text() == "ran\n"
         words = Path(f"/proc/{worker.shim.pid}/cmdline")
         assert not words.exists(), "collected"
+
+
+async def test_a_start_that_is_given_up_leaves_no_key_behind(tmp_path, runtime, monkeypatch, eventually):
+    async def never(spec: str, name: str) -> int:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(runtime._nursery, "shim", never)
+    launch = LaunchSpec(argv=("true",), env={"HOME": str(tmp_path), "KEY": "s3cret"}, cwd=str(tmp_path))
+    starting = asyncio.create_task(runtime.start(launch, tmp_path / "attempt", "A1-1"))
+    await eventually((tmp_path / "attempt/spec.json").exists)
+    starting.cancel()
+    await asyncio.wait({starting})
+    assert starting.cancelled()
+    assert not (tmp_path / "attempt/spec.json").exists()
+
+
+async def test_a_nursery_that_says_nothing_is_not_waited_for_without_end(tmp_path, runtime, monkeypatch):
+    """It neither answers nor lets go of its socket, as one that is stuck in the kernel."""
+    monkeypatch.setattr(nursery, "LIMIT", 0.05)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.setblocking(False)
+        runtime._nursery._socket = ours
+        next(runtime._nursery._tickets)
+        with pytest.raises(TimeoutError):
+            await runtime._nursery.shim(str(tmp_path / "spec.json"), "A1-1")
+        assert await runtime._nursery.shim(str(tmp_path / "spec.json"), "A1-1") == 0, "never asked again"
+        runtime._nursery._socket = None
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["never", "late"])
+async def test_a_shim_that_nobody_heard_of_is_adopted_or_kept_from_starting(
+    tmp_path, runtime, monkeypatch, eventually, late
+):
+    async def stuck(spec: str, name: str) -> int:
+        if late:
+            local._spawn(spec, name)
+            await eventually(lambda: not Path(spec).exists())
+        raise TimeoutError
+
+    monkeypatch.setattr(runtime._nursery, "shim", stuck)
+    launch = LaunchSpec(argv=("sh", "-c", "echo ran; read _"), env={"HOME": str(tmp_path)}, cwd=str(tmp_path))
+    starting = runtime.start(launch.model_copy(update={"stdin_open": True}), tmp_path / "attempt", "A1-1")
+    if late:
+        worker = await starting
+        worker.send("go")
+        assert (await asyncio.wait_for(worker.swept(), LIMIT)).code == 0
+        assert (tmp_path / "attempt/output.jsonl").read_text() == "ran\n"
+    else:
+        with pytest.raises(RuntimeFault, match="No shim"):
+            await starting
+        assert not (tmp_path / "attempt/spec.json").exists()
 
 
 def barren(tmp_path: Path) -> Path:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -118,6 +119,18 @@ async def test_a_process_without_a_descriptor_is_followed_all_the_same(
     assert (found.exit_code, found.tail, found.reason) == (3, "said\n", "exit status 3")
     found = await run(cmd("sleep 60", timeout=0.2), checkout, bench)
     assert found.reason == "ran longer than 0.2 s"
+
+
+async def test_a_status_that_nobody_tells_is_not_taken_for_a_good_one(
+    checkout: Path, bench: Bench, monkeypatch
+) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        found = await run(cmd("exit 1"), checkout, bench)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert found.verdict is Verdict.ERROR
+    assert "was not told" in found.reason
 
 
 def running(pid: str) -> bool:
