@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -46,9 +47,8 @@ def told(ground: Ground, kind: str) -> list[dict[str, Any]]:
 def kill_all(ground: Ground) -> None:
     """What a power failure does."""
     for name in ground.processes():
-        pid = int(name.split()[0])
-        if psutil.pid_exists(pid):
-            psutil.Process(pid).kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+            psutil.Process(int(name.split()[0])).kill()
     until(lambda: not ground.processes())
 
 
