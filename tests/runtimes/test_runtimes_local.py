@@ -482,7 +482,7 @@ async def test_a_shim_that_nobody_heard_of_is_adopted_or_kept_from_starting(
     async def stuck(spec: str, name: str) -> int:
         if late:
             local._spawn(spec, name)
-            await eventually(lambda: not Path(spec).exists())
+            await eventually(Path(spec).with_name("process.json").exists)
         raise TimeoutError
 
     monkeypatch.setattr(runtime._nursery, "shim", stuck)
