@@ -216,7 +216,8 @@ def test_row_35_the_folder_is_deleted_while_it_runs(make_ground):
         while ground.starts().total() < 2:
             assert engine.poll() is None
             engine.poll() or os.sched_yield()
-        shutil.rmtree(ground.project / ".aura")
+        # Files come and go under it, which stops shutil's rmtree but not a person's.
+        subprocess.run(["rm", "-rf", ground.project / ".aura"], check=False)
         engine.wait(40)
         said = (ground.root / "stderr").read_text()
     assert engine.returncode == 1
