@@ -167,8 +167,6 @@ class Backend(Protocol):
     """One worker program."""
 
     name: str
-    program: str | None
-    """Default executable; None where no program has to be installed."""
     install_hint: str
     verified: str
     """The version that this backend was tried with; empty where there is none to speak of."""
@@ -178,6 +176,11 @@ class Backend(Protocol):
     """Whether it can go on with an earlier session in the same HOME and workspace."""
     grace: float
     """Seconds that it has to end by itself, or to go on after all, once it said that it is done."""
+
+    @property
+    def program(self) -> str | None:
+        """Default executable; None where no program has to be installed."""
+        ...
 
     def login(self, environ: Mapping[str, str]) -> Login | None:
         """The person's own login that it would use without a key; None when there is none or it has no such thing."""

@@ -45,16 +45,24 @@ def test_it_is_short(toy):
     assert len([line for line in toy.splitlines() if line.strip()]) < 60
 
 
-def test_it_passes_the_type_checker_and_the_linter(toy, tmp_path):
-    for tool in (["pyright", "--project", str(ROOT)], ["ruff", "check", "--config", str(ROOT / "pyproject.toml")]):
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name(tool[0])), *tool[1:], str(tmp_path / "toy.py")],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=ROOT,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+def passes(*command: str) -> None:
+    argv = [str(Path(sys.executable).with_name(command[0])), *command[1:]]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_passes_the_linter(toy, tmp_path):
+    passes("ruff", "check", "--config", str(ROOT / "pyproject.toml"), str(tmp_path / "toy.py"))
+
+
+def test_it_and_all_of_the_table_have_what_a_backend_has(toy, tmp_path):
+    places = {**BACKENDS, "toy": ".toy:Toy"}
+    pairs = [place.split(":") for place in places.values()]
+    lines = ["from aura_engine.workers.base import Backend"]
+    lines += [f"from {module} import {name}" for module, name in pairs]
+    lines += [f"fits_{name}: Backend = {name}()" for _, name in pairs]
+    (tmp_path / "fits.py").write_text("\n".join(lines) + "\n")
+    passes("pyright", "--project", str(ROOT), str(tmp_path / "toy.py"), str(tmp_path / "fits.py"))
 
 
 async def test_its_worker_does_a_task_in_a_whole_run(toy, stage, monkeypatch):
