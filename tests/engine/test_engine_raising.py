@@ -10,6 +10,7 @@ import pytest
 
 from aura_engine import raising
 from aura_engine.clock import SystemClock
+from aura_engine.core.events_planner import CapReached
 from aura_engine.core.model import EndKind, RunStatus
 from aura_engine.journal.store import Journal
 from aura_engine.recorder import Recorder
@@ -94,13 +95,28 @@ async def test_a_planner_that_had_no_room_is_asked_once_there_is_some(stage) -> 
 
 async def test_a_cap_of_the_command_line_stays_and_says_so(stage) -> None:
     program = stage.program("claude", [step(1), step(2), WAIT])
-    async with stage.play(CLAUDE_BIN=str(program), attended=True, MAX_TOKENS=str(2 * MILLION)) as play:
+    async with stage.play(CLAUDE_BIN=str(program), attended=True, MAX_TOKENS=str(2 * MILLION + 500_000)) as play:
         told = await play.until(lambda event: event.kind == "notice" and "raise the cap" in event.text)
-        assert "start it again with -O AURA_MAX_TOKENS=4100000" in told.text
+        assert "start it again with -O AURA_MAX_TOKENS=5000000" in told.text
         capped_at(stage, 9 * MILLION)
         told = await play.until(lambda event: event.kind == "notice" and "goes before" in event.text)
         assert told.text.startswith(f"AURA_MAX_TOKENS is {9 * MILLION} in {stage.project / '.env'} now, but")
         assert play.of("caps_changed") == []
+
+
+@pytest.mark.parametrize(
+    ("measure", "cap", "used", "named"),
+    [
+        ("tokens", 2 * MILLION, MILLION, "4000000"),
+        ("tokens", 2 * MILLION, 2 * MILLION + 60, "4100000"),
+        ("tokens", 100, 0, "200"),
+        ("cost", 0.5, 0.37, "1"),
+        ("cost", 40.0, 45.0, "90"),
+        ("work", 90.0, 91.0, "4m"),
+    ],
+)
+def test_what_is_named_is_twice_what_is_allowed_or_used(measure, cap, used, named) -> None:
+    assert raising._twice(CapReached(scope="run", measure=measure, used=used, cap=cap)) == named
 
 
 async def test_a_cap_set_while_nothing_was_capped_holds(stage) -> None:
