@@ -29,6 +29,7 @@ from aura_engine.core.events import (
 )
 from aura_engine.core.fold import apply
 from aura_engine.core.model import RunStatus
+from aura_engine.core.plan import id_key
 from aura_engine.core.routing import backoff, cut_off
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
@@ -264,6 +265,8 @@ class Engine:
                 self.tell(f"the image {placed.image} is another one than at the last start", level="warning")
         for note in (*options.notes, *goal.notes):
             recorder.record(Notice(text=note))
+        for text in _paused(state):
+            recorder.record(Notice(text=text, level="warning"))
         if goal.revision != state.revision:
             recorder.record(_goal_read(goal))
 
@@ -490,3 +493,10 @@ def state_of(goal: Goal) -> RunState:
 
 def _goal_read(goal: Goal) -> GoalRead:
     return GoalRead(revision=goal.revision, text=goal.text, prose=goal.prose, checks=goal.checks, prepare=goal.prepare)
+
+
+def _paused(state: RunState) -> list[str]:
+    """What the person paused before this start: nobody else will undo it."""
+    frozen = sorted((task.spec.id for task in state.leaves() if task.paused_at), key=id_key)
+    found = ["The run is paused, as it was left: nothing new starts. Undo it: aura resume"] if state.paused else []
+    return [*found, *(f"{task_id} is paused, as it was left. Undo it: aura resume {task_id}" for task_id in frozen)]

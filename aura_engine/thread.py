@@ -1,8 +1,8 @@
 """An engine on a thread of its own, beside a view that may be slow, stuck or gone.
 
 SIGHUP, SIGTERM and SIGINT are taken with `signal.signal`: that also runs while the view's loop is blocked. The handler
-never raises; it tells the engine first, then the view, which gets a moment to leave and is abandoned after that: then
-the process ends with the run, whatever the view hangs in.
+never raises; it tells the engine first, then the view, which gets a moment to leave (one that stays to the end gets it
+then) and is abandoned after that: then the process ends with the run, whatever the view hangs in.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class EngineThread:
         self._hung_up = False
         self._left = threading.Event()
         """The view has left."""
+        self._over = threading.Event()
+        """The engine has ended."""
 
     @property
     def link(self) -> LocalLink:
@@ -128,6 +130,7 @@ class EngineThread:
             self._error = error
         finally:
             self._opened.set()
+            self._over.set()
 
     async def _run(self) -> RunStatus:
         self._loop = asyncio.get_running_loop()
@@ -143,17 +146,20 @@ class EngineThread:
 
     # ---- the view, on the main thread
 
-    def run_beside(self, view: Callable[[LocalLink], None], leave: Callable[[], None]) -> RunStatus:
+    def run_beside(
+        self, view: Callable[[LocalLink], None], leave: Callable[[], None], *, stays: bool = False
+    ) -> RunStatus:
         """Start, show `view` until it returns, then wait for the end of the run: its status, or its error.
 
         Call it on the main thread. `view` ends when the run has; `leave` makes it end before, and is called from a
-        signal's handler: it must only tell, never wait or raise.
+        signal's handler: it must only tell, never wait or raise. `stays`: a signal that stops the run has the view
+        tell the end too, and only a hang-up makes it leave.
         """
-        watcher = threading.Thread(target=self._see_off, name="see off", daemon=True)
+        watcher = threading.Thread(target=self._see_off, args=(stays,), name="see off", daemon=True)
         watcher.start()
-        with self._signals(leave):
+        with self._signals(leave, stays=stays):
             self.start()
-            if self.wait_open() and not self._told.is_set():
+            if self.wait_open() and (stays or not self._told.is_set()) and not self._hung_up:
                 try:
                     view(self.link)
                 except Exception:
@@ -162,14 +168,15 @@ class EngineThread:
             return self.join()
 
     @contextlib.contextmanager
-    def _signals(self, leave: Callable[[], None]) -> Generator[None]:
+    def _signals(self, leave: Callable[[], None], *, stays: bool) -> Generator[None]:
         def stop(number: int, frame: FrameType | None) -> None:
             drains = number == signal.SIGTERM and self._drains
             if drains and not self._draining:  # whoever asks again is in a hurry
                 self.drain()
                 return
             self.stop()
-            leave()
+            if not stays:
+                leave()
             self._told.set()
 
         def hang_up(number: int, frame: FrameType | None) -> None:
@@ -185,9 +192,11 @@ class EngineThread:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _see_off(self) -> None:
+    def _see_off(self, stays: bool) -> None:
         """Once the view is told to leave: what happens when it does not, and when its terminal is gone."""
         self._told.wait()
+        while stays and not self._hung_up and not self._over.wait(LEAVE):
+            continue
         left = self._left.wait(LEAVE)
         if self._hung_up:
             _forget_terminal()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from aura_engine.core.duration import span
 from aura_engine.core.events import PlanChanged
 from aura_engine.core.model import Outcome, Usage
 from aura_engine.core.plan import TaskChange, TaskSpec, id_key
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.report.words import WHY_ASKED, amount, clock_time, count, date_time, span, why_asked
+from aura_engine.report.words import WHY_ASKED, amount, clock_time, count, date_time, why_asked
 from aura_tui.figures import ticking
 from aura_tui.history import Decision
 from aura_tui.sheet import Para, Part, Section, prose

@@ -5,10 +5,11 @@ No Textual here.
 
 from __future__ import annotations
 
+from aura_engine.core.duration import span
 from aura_engine.core.model import Outcome, TaskStatus
 from aura_engine.core.state import Attempt, RunState, Task
 from aura_engine.core.text import one_line
-from aura_engine.report.words import STATUS_SYMBOL, UNICODE, amount, clock_time, span
+from aura_engine.report.words import STATUS_SYMBOL, UNICODE, amount, clock_time
 from aura_tui.figures import ticking
 from aura_tui.history import History
 from aura_tui.receipts import of_task, section, summary

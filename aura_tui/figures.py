@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from aura_engine.control.link import GOAL, Live
+from aura_engine.core.duration import span
 from aura_engine.core.events_planner import CAP_SETTINGS
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.schedule import parked
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.report.words import amount, checks_of, clock_time, span
+from aura_engine.report.words import amount, checks_of, clock_time
 from aura_tui.counts import ROOT, Counts
 
 LONG = 5.0

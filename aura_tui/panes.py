@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aura_engine.control.link import Live
+from aura_engine.core.duration import span
 from aura_engine.core.model import Outcome
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.steps import doing
-from aura_engine.report.words import amount, span
+from aura_engine.report.words import amount
 from aura_tui.figures import ticking
 
 Attempt = tuple[str, int]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from aura_engine.core.duration import span
 from aura_engine.core.model import Check, Phase, Receipt, TaskStatus, Verdict
 from aura_engine.core.plan import id_key
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.report.words import UNICODE, clock_time, count, date_time, short, span, verdict_symbol
+from aura_engine.report.words import UNICODE, clock_time, count, date_time, short, verdict_symbol
 from aura_tui.history import History
 from aura_tui.sheet import Para, Part, Prose, Section
 

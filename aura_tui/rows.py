@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from aura_engine.core.duration import span
 from aura_engine.core.model import Role, TaskStatus, WorkerMode
 from aura_engine.core.routing import role_for
 from aura_engine.core.schedule import parked
 from aura_engine.core.state import RunState, Task
 from aura_engine.core.text import one_line
-from aura_engine.report.words import STATUS_SYMBOL, checks_of, clock_time, span
+from aura_engine.report.words import STATUS_SYMBOL, checks_of, clock_time
 from aura_tui.counts import Counts
 from aura_tui.figures import ticking
 

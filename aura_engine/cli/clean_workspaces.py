@@ -88,7 +88,8 @@ def _spare(run: Path) -> frozenset[str]:
 
 
 def _say(found: list[Leftover], data: Path, *, force: bool) -> None:
-    from aura_engine.report.words import count, span
+    from aura_engine.core.duration import span
+    from aura_engine.report.words import count
 
     for left in found:
         what = f"  {left.kept}" if left.kept else ""

@@ -128,7 +128,7 @@ class Play:
 
     def plainly(self, view: PlainView) -> RunStatus:
         """With lines of text, or of JSON."""
-        status = self._thread().run_beside(lambda link: view.show(link, skip=link.first), view.leave)
+        status = self._thread().run_beside(lambda link: view.show(link, skip=link.first), view.leave, stays=True)
         if not view.as_json:
             self._name_report()
         return status

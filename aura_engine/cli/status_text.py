@@ -5,9 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from aura_engine.core.duration import span
 from aura_engine.core.text import dollars
 
-_MARKS = {"running": "▸", "achieved": "✓", "failed": "✗", "needs_person": "!", "budget": "!", "interrupted": "⏸"}
+_MARKS = {
+    "running": "▸",
+    "paused": "⏸",
+    "achieved": "✓",
+    "failed": "✗",
+    "needs_person": "!",
+    "budget": "!",
+    "interrupted": "⏸",
+}
 
 
 def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) -> str:
@@ -20,6 +29,9 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     if state == "running" and not owned:
         state = "stopped short"
         status = {**status, "reason": "no Aura runs it now: its engine was killed; the same command goes on"}
+    elif state == "running" and status["paused"]:
+        state = "paused"
+        status = {**status, "reason": "nothing new starts, running workers go on; undo it: aura resume"}
     tasks = status["tasks"]
     done, total = tasks.get("completed", 0), tasks["total"]
     lines = [f"{_MARKS.get(state, '·')} {run}: {state.replace('_', ' ')}, {done}/{total} tasks done"]
@@ -32,11 +44,7 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     others = [f"{n} {name.replace('_', ' ')}" for name, n in tasks.items() if name not in ("total", "completed") and n]
     if others:
         lines.append(f"  tasks: {', '.join(others)}")
-    lines += [
-        f"  ▸ {row['task']}#{row['n']} {row['title']} ({row['role']}, {row['backend']}, "
-        + (f"{row['elapsed'] + since:.0f} s)" if owned else "left to finish by itself)")
-        for row in status["running"]
-    ]
+    lines += [_row(row, since, owned=owned) for row in status["running"]]
     checks = status["goal_checks"]
     if checks["total"]:
         named = ", ".join(f"{name}: {verdict}" for name, verdict in checks["open"].items())
@@ -51,3 +59,13 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     if status["place"]:
         lines.append(f"  results: {status['place']}" + (f"  ({status['take']})" if status["take"] else ""))
     return "\n".join(lines)
+
+
+def _row(row: dict[str, Any], since: float, *, owned: bool) -> str:
+    """A worker; `since` in seconds is the projection's age."""
+    if row.get("paused"):
+        how = f"paused; go on: aura resume {row['task']}"
+    else:
+        how = span(row["elapsed"] + since) if owned else "left to finish by itself"
+    mark = _MARKS["paused" if row.get("paused") else "running"]
+    return f"  {mark} {row['task']}#{row['n']} {row['title']} ({row['role']}, {row['backend']}, {how})"

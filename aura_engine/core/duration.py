@@ -35,3 +35,16 @@ def format_duration(seconds: float) -> str:
         count, rest = divmod(rest, size)
         words += f"{count:.0f}{name}" if count else ""
     return words + f"{rest:g}s" if rest or not words else words
+
+
+def span(seconds: float) -> str:
+    """A length of time for reading: `0.4s`, `12s`, `4m 18s`, `3h 12m`, `2d 5h`."""
+    seconds = max(0.0, seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    for big, small, size in (("d", "h", 86_400), ("h", "m", 3600), ("m", "s", 60)):
+        if whole >= size:
+            unit = {"h": 3600, "m": 60, "s": 1}[small]
+            return f"{whole // size}{big} {whole % size // unit:02d}{small}"
+    return f"{whole}s"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from aura_engine.core.duration import span
 from aura_engine.core.model import TaskStatus
 from aura_engine.report.account_model import Account, CheckAccount, TaskAccount
 from aura_engine.report.markdown import cell, fenced, md
 from aura_engine.report.usage import total_of
-from aura_engine.report.words import STATUS_SYMBOL, UNICODE, amount, count, date_time, span
+from aura_engine.report.words import STATUS_SYMBOL, UNICODE, amount, count, date_time
 
 VERDICTS = {"green": "✓ green", "red": "✗ red", "flaky": "↻ flaky", "error": "! could not run", "": "○ not run"}
 OUTCOMES = {

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from aura_engine.core.duration import span
 from aura_engine.report.account_model import Account, AttemptAccount, CheckAccount, DiffAccount, TaskAccount
 from aura_engine.report.final_markdown import VERDICTS
 from aura_engine.report.patch import FilePatch, files_of
-from aura_engine.report.words import amount, count, span
+from aura_engine.report.words import amount, count
 
 STATUS_TONE = {
     "completed": "good",

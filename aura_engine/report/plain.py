@@ -6,13 +6,23 @@ from collections.abc import Callable
 from typing import Any
 
 from aura_engine.core import events as ev
+from aura_engine.core.duration import span
 from aura_engine.core.model import EndKind, Outcome, Role, RunStatus, TaskStatus
 from aura_engine.core.plan import id_key
 from aura_engine.core.state import Attempt, RunState
 from aura_engine.core.text import one_line
 from aura_engine.report.plain_end import ended
 from aura_engine.report.plain_planner import TELL_PLANNER
-from aura_engine.report.words import WHY_ASKED, amount, clock_time, count, fold_ascii, short, span, symbols, why_asked
+from aura_engine.report.words import (
+    WHY_ASKED,
+    amount,
+    clock_time,
+    count,
+    fold_ascii,
+    short,
+    symbols,
+    why_asked,
+)
 
 MAX_LISTED = 12
 

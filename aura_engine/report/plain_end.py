@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from aura_engine.core import events as ev
+from aura_engine.core.duration import span
 from aura_engine.core.model import RunStatus, TaskStatus
 from aura_engine.core.plan import id_key
 from aura_engine.core.state import RunState
 from aura_engine.core.text import one_line
-from aura_engine.report.words import count, span, spent, status_counts, wanted
+from aura_engine.report.words import count, spent, status_counts, wanted
 
 _WORDS = {
     RunStatus.ACHIEVED: "goal achieved",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aura_engine.clock import iso
+from aura_engine.core.duration import span
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.state import RunState, Task, tree_order
 from aura_engine.core.text import one_line
@@ -13,7 +14,6 @@ from aura_engine.report.words import (
     amount,
     checks_of,
     count,
-    span,
     spent,
     status_counts,
     verdict_symbol,
@@ -30,7 +30,9 @@ def progress_markdown(state: RunState, now: float) -> str:
 def _head(state: RunState, now: float) -> str:
     counts = status_counts(state)
     done = counts.get(TaskStatus.COMPLETED.value, 0)
-    rest = ", ".join(f"{number} {name}" for name, number in counts.items() if name != TaskStatus.COMPLETED.value)
+    rest = ", ".join(
+        f"{number} {name.replace('_', ' ')}" for name, number in counts.items() if name != TaskStatus.COMPLETED.value
+    )
     status = "paused" if state.paused and state.status == "running" else state.status.value
     lines = [
         f"# {md(state.task_file.rsplit('/', 1)[-1] or 'Progress')}: {status}",
@@ -78,11 +80,10 @@ def _row(state: RunState, task: Task, now: float) -> str:
         done = sum(state.tasks[leaf].status is TaskStatus.COMPLETED for leaf in below)
         symbol = UNICODE[STATUS_SYMBOL[state.group_status(spec.id)]]
         return f"{symbol} {spec.id} {title} ({done}/{len(below)})"
-    facts = [task.status.value]
+    facts = [task.status.value.replace("_", " "), *(["paused"] if task.paused_at else [])]
     if task.attempts:
         last = task.attempts[-1]
-        took = (now if last.ended is None else last.ended) - last.started
-        facts.append(f"{last.role.value} {last.backend} #{last.n}, {span(took)}")
+        facts.append(f"{last.role.value} {last.backend} #{last.n}, {span(last.worked(task.paused_at or now))}")
     green, total = checks_of(state, task)
     if total and task.attempts:
         facts.append(f"checks {green}/{total}")

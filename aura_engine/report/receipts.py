@@ -8,8 +8,9 @@ from typing import Any
 
 from aura_engine.clock import iso
 from aura_engine.core import events as ev
+from aura_engine.core.duration import span
 from aura_engine.core.text import clean, one_line
-from aura_engine.report.words import clock_time, span
+from aura_engine.report.words import clock_time
 
 GOAL = "goal"
 """What stands for a task where the check is the goal's own."""

@@ -67,7 +67,8 @@ def _running(state: RunState, now: float) -> list[dict[str, Any]]:
                 "n": attempt.n,
                 "role": attempt.role.value,
                 "backend": attempt.backend,
-                "elapsed": round(now - attempt.started, 1),
+                "elapsed": round(attempt.worked(task.paused_at or now), 1),
+                "paused": task.paused_at > 0,
             }
         )
     return rows

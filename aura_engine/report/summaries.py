@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aura_engine.core.duration import span
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.state import RunState, Task, tree_order
 from aura_engine.core.text import clean, one_line
 from aura_engine.report.models import TaskSummary
-from aura_engine.report.words import checks_of, count, span
+from aura_engine.report.words import checks_of, count
 
 CLAIM = 1200
 """Characters of what the worker said that a page holds."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
+from aura_engine.core.duration import span
 from aura_engine.report.account_model import Account, TaskAccount
-from aura_engine.report.words import clock_time, span
+from aura_engine.report.words import clock_time
 
 ROWS = 80
 """Tasks that have a row; in a longer run those that took longest."""

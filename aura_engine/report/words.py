@@ -80,19 +80,6 @@ def date_time(wall: float) -> str:
     return datetime.fromtimestamp(wall, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def span(seconds: float) -> str:
-    """A length of time for reading: `0.4s`, `12s`, `4m 18s`, `3h 12m`, `2d 5h`."""
-    seconds = max(0.0, seconds)
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    for big, small, size in (("d", "h", 86_400), ("h", "m", 3600), ("m", "s", 60)):
-        if whole >= size:
-            unit = {"h": 3600, "m": 60, "s": 1}[small]
-            return f"{whole // size}{big} {whole % size // unit:02d}{small}"
-    return f"{whole}s"
-
-
 def amount(tokens: int) -> str:
     """A count of tokens: `950`, `12.3k`, `1.8M`."""
     if tokens < 1000:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from aura_engine import thread as thread_module
 from aura_engine.core.events import Notice
 from aura_engine.core.model import RunStatus
 from aura_engine.errors import JournalError
@@ -127,3 +128,39 @@ def test_a_signal_stops_the_engine_and_then_sends_the_view_away(tmp_path, make_h
     thread = EngineThread(StubEngine(tmp_path, make_host, story))
     assert thread.run_beside(view, left.set) is RunStatus.INTERRUPTED
     assert signal.getsignal(number) is before
+
+
+def test_a_view_that_stays_hears_how_a_stopped_run_ended(tmp_path, make_host):
+    async def story(engine) -> RunStatus:
+        await engine.stopped()
+        await engine.recorder.record(Notice(text="its end"))
+        return RunStatus.INTERRUPTED
+
+    heard: list[str] = []
+    left = threading.Event()
+
+    def view(link) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        heard.extend(seen_by(link))
+
+    thread = EngineThread(StubEngine(tmp_path, make_host, story))
+    assert thread.run_beside(view, left.set, stays=True) is RunStatus.INTERRUPTED
+    assert heard == ["its end"]
+    assert not left.is_set()
+
+
+def test_hung_up_on_a_view_that_stays_leaves_too(tmp_path, make_host, monkeypatch):
+    left, forgotten = threading.Event(), threading.Event()
+    monkeypatch.setattr(thread_module, "_forget_terminal", forgotten.set)
+
+    async def story(engine) -> RunStatus:
+        await asyncio.to_thread(left.wait, 20)
+        return RunStatus.ACHIEVED
+
+    def view(link) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert left.wait(20)
+
+    thread = EngineThread(StubEngine(tmp_path, make_host, story))
+    assert thread.run_beside(view, left.set, stays=True) is RunStatus.ACHIEVED
+    assert forgotten.wait(20)

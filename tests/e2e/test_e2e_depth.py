@@ -72,6 +72,7 @@ def test_work_that_nothing_proves_is_asked_about_once_and_ends_as_unproven(bench
     assert brain.triggers == ["goal_new", "unproven", "unproven", "all_landed"]
     assert done.of("landed")[0]["proven"] is False
     assert "unproven: A1, the goal itself" in done.events[-1]["reason"]
+    assert "all is well" in bench.ask("fsck")
 
 
 def test_a_probe_makes_it_proven_and_can_send_it_back(bench):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -262,7 +263,10 @@ def test_finished_work_that_waits_for_its_verdict_survives_the_engine(bench, how
                 if '"worker_ended"' in line:
                     break
             process.send_signal(how)
-            process.communicate(timeout=20)
+            told = process.communicate(timeout=20)[0]
+        if how is signal.SIGINT:
+            last = json.loads(told.splitlines()[-1])
+            assert (last["kind"], last["status"]) == ("run_ended", "interrupted")
         go.touch()
         done = bench.start(model.url)
     assert (done.status, done.exit) == ("achieved", 0)

@@ -195,8 +195,26 @@ async def test_a_pause_that_spans_two_engines_is_no_working_time(stage):
         await asyncio.sleep(2.2)
     async with stage.play(CLAUDE_BIN=str(program), TASK_BUDGET="2s") as play:
         await play.until(is_adopted)
+        assert [event.text for event in play.of("notice") if "paused" in event.text] == [
+            "A1 is paused, as it was left. Undo it: aura resume A1"
+        ]
         assert play.engine.command(commands.Resume(task="A1")) == ""
         assert await play.end() is RunStatus.ACHIEVED
+
+
+async def test_a_run_that_was_left_paused_says_so_when_it_starts_again(stage):
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(is_started)
+        assert play.engine.command(commands.Pause()) == ""
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        told = await play.until(lambda event: event.kind == "notice" and "paused" in event.text)
+        assert told.text == "The run is paused, as it was left: nothing new starts. Undo it: aura resume"
+        await stage.eventually(lambda: play.engine.command(commands.Resume()) == "")  # it may still be starting
+        assert await play.end() is RunStatus.ACHIEVED
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+        assert [event.text for event in play.of("notice") if "paused" in event.text] == []
 
 
 async def test_a_paused_task_keeps_the_run_waiting_for_its_person(stage):

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from aura_engine.cli.status_text import status_text
 from aura_engine.core import events as ev
+from aura_engine.core.duration import span
 from aura_engine.core.model import Check, Role, RunStatus, TaskStatus, Verdict
 from aura_engine.core.plan import TaskSpec
 from aura_engine.core.state import RunState
@@ -16,7 +18,7 @@ from aura_engine.report.history import history_rows, history_text
 from aura_engine.report.progress import progress_markdown
 from aura_engine.report.receipts import receipt_rows, receipts_table
 from aura_engine.report.status import status_json
-from aura_engine.report.words import amount, span
+from aura_engine.report.words import amount
 
 
 def decided(story: Any) -> DecisionLog:
@@ -40,12 +42,12 @@ def test_progress_of_a_run_under_way(story: Any) -> None:
     text = progress_markdown(story.state, story.now + 60)
     for line in (
         "# task.md: running",
-        "- 0 of 3 tasks done (2 pending, 1 in_progress)",
+        "- 0 of 3 tasks done (2 pending, 1 in progress)",
         "- 13.4k tokens, $0.25: workers 3.4k, planner 10.0k in 2 requests",
         "- goal: A pipeline that makes money.",
         "- q1 (A2 waits): Which exchange? Options: NYSE.",
         "- ◐ A1 Data (0/2)",
-        "  - ◐ A1.1 Fetch daily bars — in_progress; flash builtin #2, 1m 02s; checks 0/1",
+        "  - ◐ A1.1 Fetch daily bars — in progress; flash builtin #2, 1m 02s; checks 0/1",
         "  - ○ A1.2 Clean and align — pending; needs A1.1",
         "- ○ A2 Report — pending",
         "- ○ sharpe (yours, held out): not run yet",
@@ -97,6 +99,31 @@ def test_progress_is_inert(story: Any, nasty: str) -> None:
 # ---- status.json
 
 
+def test_a_paused_task_s_time_stands_still(story: Any) -> None:
+    story.begin()
+    story.start("A1.1")
+    story.tell(ev.Requested(command="pause", task="A1.1", actor="person"))
+    worked = story.now - story.state.tasks["A1.1"].attempts[-1].started
+    (row,) = status_json(story.state, story.now + 500)["running"]
+    assert (row["paused"], row["elapsed"]) == (True, worked)
+    assert f"in progress; paused; flash builtin #1, {worked:.1f}s" in progress_markdown(story.state, story.now + 500)
+    words = status_text("task", status_json(story.state, story.now), now=story.now + 500, owned=True)
+    assert "⏸ A1.1#1 Fetch daily bars (flash, builtin, paused; go on: aura resume A1.1)" in words
+
+
+def test_a_paused_run_is_not_told_as_running(story: Any) -> None:
+    story.begin()
+    story.start("A1.1")
+    story.tell(ev.Requested(command="pause", actor="person"))
+    words = status_text("task", status_json(story.state, story.now), now=story.now + 258, owned=True)
+    assert words.startswith(
+        "⏸ task: paused, 0/3 tasks done\n  nothing new starts, running workers go on; undo it: aura"
+    )
+    assert "(flash, builtin, 4m 20s)" in words
+    left = status_text("task", status_json(story.state, story.now), now=story.now, owned=False)
+    assert left.startswith("· task: stopped short")
+
+
 def test_status(story: Any) -> None:
     story.begin()
     story.start("A1.1")
@@ -104,7 +131,15 @@ def test_status(story: Any) -> None:
     found = status_json(story.state, story.now + 10, log.last(5))
     assert found["tasks"] == {"total": 3, "pending": 2, "in_progress": 1}
     assert found["running"] == [
-        {"task": "A1.1", "title": "Fetch daily bars", "n": 1, "role": "flash", "backend": "builtin", "elapsed": 11.0}
+        {
+            "task": "A1.1",
+            "title": "Fetch daily bars",
+            "n": 1,
+            "role": "flash",
+            "backend": "builtin",
+            "elapsed": 11.0,
+            "paused": False,
+        }
     ]
     assert found["goal_checks"] == {"total": 1, "green": 0, "open": {"sharpe": "not run yet"}}
     assert (found["tokens"], found["cost"], found["status"], found["elapsed"]) == (10_000, 0.2, "running", 18.0)
