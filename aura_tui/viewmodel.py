@@ -174,7 +174,7 @@ class ViewModel:
                 self.planner.busy_since = time if isinstance(event, ev.PlannerAsked) else 0.0
                 self.planner.idle_since = 0.0 if self.planner.busy_since else time
             case ev.RunEnded():
-                self.ended_at, dirty.all_rows = time, True
+                self.ended_at, dirty.all_rows = self.state.ended_at, True
             case ev.EngineStarted():
                 self.ended_at, dirty.all_rows = 0.0, True
             case ev.DeliveryStarted():

@@ -17,6 +17,13 @@ from aura_engine.core.plan import apply_change, id_key
 from aura_engine.core.state import ALLOWED, Attempt, Question, RunState, Task
 
 _RETRIABLE = frozenset({TaskStatus.FAILED, TaskStatus.BLOCKED, TaskStatus.KILLED})
+_LOOKS = frozenset(
+    {
+        *(ev.EngineStarted, ev.WorkersPlaced, ev.CapsChanged, ev.Notice),
+        *(ev.Requested, ev.CheckRan, ev.GoalChecked, ev.RunEnded),
+    }
+)
+"""What happens to an ended run that is opened again and has nothing to do."""
 
 
 def apply(state: RunState, event: object, time: float = 0.0) -> None:
@@ -25,6 +32,8 @@ def apply(state: RunState, event: object, time: float = 0.0) -> None:
     handler = _HANDLERS.get(type(event))
     if handler is not None:
         handler(state, event, time)
+    if type(event) not in _LOOKS:
+        state.ended_at = 0.0
     state.time = time
 
 
@@ -369,6 +378,7 @@ def _unpause(task: Task, time: float) -> None:
 
 def _run_ended(state: RunState, e: ev.RunEnded, time: float) -> None:
     state.status, state.ended_reason = e.status, e.reason
+    state.ended_at = state.ended_at or time
 
 
 def _attempt(state: RunState, task_id: str, n: int) -> Attempt:

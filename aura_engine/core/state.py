@@ -186,6 +186,8 @@ class RunState:
     status: RunStatus = RunStatus.RUNNING
     ended_reason: str = ""
     started_at: float = 0.0
+    ended_at: float = 0.0
+    """Wall time of the run's end; one that is only opened again keeps it, until there is something to do."""
     time: float = 0.0
     """Wall time of the last event."""
     left_at: float = 0.0
@@ -341,6 +343,11 @@ class RunState:
         if TaskStatus.FAILED in statuses:
             return TaskStatus.FAILED
         return TaskStatus.PENDING
+
+    def lasted(self, now: float) -> float:
+        """Seconds from its first start to its end, or to `now` while it goes on."""
+        end = now if self.status is RunStatus.RUNNING else self.ended_at or self.time
+        return max(0.0, end - self.started_at) if self.started_at else 0.0
 
     def open_questions(self) -> list[Question]:
         """Questions nobody answered yet."""

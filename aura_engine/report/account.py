@@ -46,7 +46,7 @@ def account_of(state: RunState, events: Sequence[tuple[object, float]], diffs: D
     counts = status_counts(state)
     ends = [(event, time) for event, time in events if isinstance(event, ev.RunEnded)]
     over = bool(ends) and events[-1][0] is ends[-1][0]
-    ended = ends[-1][1] if over else now
+    ended = state.ended_at or ends[-1][1] if over else now
     tasks = tree_order(state)
     return Account(
         title=title_of(state.goal_text) or one_line(state.task_file.rsplit("/", 1)[-1]),

@@ -29,7 +29,7 @@ def ended(event: ev.RunEnded, state: RunState, time: float) -> list[str]:
     unproven = f" ({counts['unproven']} unproven)" if "unproven" in counts else ""
     figures = (
         f"{done} of {count(wanted(counts), 'task')} done{unproven}, {count(attempts, 'attempt')}, {spent(state)}, "
-        f"{span(time - state.started_at)}"
+        f"{span(state.lasted(time))}"
     )
     lines = [f"{_WORDS.get(event.status, event.status.value)}{reason}", figures]
     if state.busy:

@@ -36,7 +36,7 @@ def status_json(state: RunState, now: float, decisions: Sequence[dict[str, Any]]
         "task_file": state.task_file,
         "revision": state.revision[:8],
         "started": iso(state.started_at) if state.started_at else None,
-        "elapsed": round(now - state.started_at, 1) if state.started_at else 0.0,
+        "elapsed": round(state.lasted(now), 1),
         "mode": state.mode,
         "workers": state.workers,
         "tasks": {"total": wanted(counts), **counts},

@@ -305,3 +305,18 @@ def test_a_run_that_ended_runs_again_when_an_engine_starts() -> None:
         state,
     )
     assert (state.status, state.ended_reason, state.parked) == (RunStatus.RUNNING, "", {})
+
+
+def test_a_run_that_is_only_opened_again_lasted_as_long_as_before():
+    opened = ev.EngineStarted(version="1", pid=1, host="h")
+    ended = ev.RunEnded(status=RunStatus.ACHIEVED, reason="done")
+    state = fold([(opened, 100.0), (ended, 149.0)])
+    assert state.lasted(900.0) == 49.0
+    fold([(opened, 1000.0), (ev.Notice(text="hello"), 1001.0)], state)
+    assert state.lasted(1002.0) == 902.0
+    fold([(ev.GoalChecked(tree="t", revision="r", red=()), 1002.0), (ended, 1003.0)], state)
+    assert state.lasted(9000.0) == 49.0
+    fold([(opened, 2000.0), (ev.GoalRead(revision="r2", text="more", prose="more"), 2001.0), (ended, 2100.0)], state)
+    assert state.lasted(9000.0) == 2000.0
+    fold([(ev.Requested(command="wake", actor="person"), 2300.0)], state)
+    assert state.lasted(9000.0) == 2000.0
