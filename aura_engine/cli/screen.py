@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import sys
+import termios
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from aura_engine.control.link import Link
 
 SCREEN = "aura_tui.run"
+
+_WAY_OUT = "".join(f"\x1b[?{mode}l" for mode in (1000, 1003, 1015, 1006, 1016, 2004, 2048, 1004)) + (
+    "\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h"
+)
+"""What a full screen sets and a killed one leaves: mouse, pasting, sizes, focus; wrapping, keys, screen, cursor."""
 
 
 def wanted(arguments: argparse.Namespace, environ: Mapping[str, str]) -> bool:
@@ -60,6 +66,7 @@ class Stage:
 
     def part(self) -> int | None:
         """None in the process that does the work; in the one that stands in, its exit status, at the end."""
+        before = termios.tcgetattr(sys.stdin.fileno())
         split = self._split = Split()
         if not split.child:
             return None
@@ -77,7 +84,13 @@ class Stage:
             print(f"{how} Watch it: aura attach. Stop it: aura stop.")
             return int(split.broken)
         code = split.status()
-        return code if code >= 0 else 128 - code
+        if code >= 0:
+            return code
+        with suppress(OSError, termios.error):  # a terminal that has gone
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSAFLUSH, before)
+            print(f"{_WAY_OUT}Aura was killed ({signal.Signals(-code).name}). Its workers go on; so does the run, with")
+            print("the same command.", flush=True)
+        return 128 - code
 
     def show(self, link: Link, loaded: Loaded, log: Path) -> None:
         """Show a run until the person leaves; where they leave it going on, the shell has its prompt back then."""

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -266,17 +267,18 @@ class Terminal:
             os.chdir(folder)
             os.execve(command[0], command, env)
 
-    def read_until(self, text: bytes) -> None:
+    def read_until(self, text: bytes) -> bytes:
         seen = b""
         while text not in seen:
             seen += os.read(self.master, 65536)
+        return seen
 
     def close(self) -> None:
         os.close(self.master)
 
 
 @pytest.fixture
-def on_a_terminal(bench, tmp_path: Path) -> Generator[tuple[Terminal, Steered]]:
+def on_a_terminal(bench, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[tuple[Terminal, Steered]]:
     """The same run in the foreground of a terminal."""
     bench.write({"task.md": "# Greet\n"})
     bench.settings["AURA_CONTAINMENT"] = "none"  # a file outside tells its programs when to go on
@@ -285,9 +287,10 @@ def on_a_terminal(bench, tmp_path: Path) -> Generator[tuple[Terminal, Steered]]:
     plan = {"tasks": [task("Greet", "grep -q hello greeting.txt")], "checks": [CHECK]}
     with ScriptedModel(plan_brain(plan, {"Greet": waits})) as model:
         run = Steered(bench, bench.environment(model.url), go)
-        terminal = Terminal([*CLI, "task.md", "--no-ui"], bench.project, run.env)
+        option, painted = getattr(request, "param", ("--no-ui", b"A1 started"))
+        terminal = Terminal([*CLI, "task.md", option], bench.project, {**run.env, "TERM": "xterm-256color"})
         try:
-            terminal.read_until(b"A1 started")
+            terminal.read_until(painted)
             yield terminal, run
         finally:
             go.touch()
@@ -319,6 +322,19 @@ def test_a_terminal_that_is_not_read_holds_nothing_up_and_sigterm_still_ends_it(
     assert owner(run.data / "lock") is None
     assert [event["status"] for event in run.events() if event["kind"] == "run_ended"] == ["interrupted"]
     terminal.close()
+
+
+@pytest.mark.parametrize("on_a_terminal", [("--ui=full", b"\x1b[?1049h")], indirect=True)
+def test_a_screen_that_is_killed_leaves_a_terminal_that_can_be_used(on_a_terminal):
+    terminal, run = on_a_terminal
+    wait(lambda: any(run.bench.project.glob(".aura/*/lock")) and owner(run.data / "lock"))
+    assert not termios.tcgetattr(terminal.master)[3] & termios.ECHO
+    assert run.process() != terminal.pid
+    os.kill(run.process(), signal.SIGKILL)
+    assert b"\x1b[?1049l" in terminal.read_until(b"the same command")
+    assert termios.tcgetattr(terminal.master)[3] & termios.ECHO
+    _, status = os.waitpid(terminal.pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGKILL
 
 
 def test_a_task_that_was_stopped_is_retried_without_an_engine(steered):
