@@ -16,8 +16,12 @@ from aura_engine.errors import AuraError
 from aura_engine.sampling import Sampling
 from aura_engine.supervised import supervised
 from aura_engine.watching import Watch
+from aura_engine.workspace.reader import StoreReader
 
 log = logging.getLogger(__name__)
+
+PATCH = 1_000_000
+"""Bytes of a diff."""
 
 
 class Hosted:
@@ -66,6 +70,15 @@ class Hosted:
             return ""
         patch = await self._engine.parts.workspaces.patch(self._recorder.state.tasks[task])
         return await asyncio.to_thread(self._recorder.redactor, patch)
+
+    def diff_left(self, task: str) -> str:
+        """See Host."""
+        found = self._recorder.state.tasks.get(task)
+        left = found.last_left if found else None
+        if left is None:
+            return ""
+        with StoreReader(self._engine.options.paths.store) as reader:
+            return self._recorder.redactor(reader.diff(left.base, left.snapshot, limit=PATCH).text)
 
     def _watched(self) -> dict[str, Watch]:
         """By attempt."""

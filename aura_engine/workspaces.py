@@ -203,7 +203,7 @@ class Workspaces:
             except OSError:  # its folder is not made yet, or has just gone
                 return ""
             return await self._store.patch(await self._store.tree_of(live.base), after)
-        left = next((attempt for attempt in reversed(task.attempts) if attempt.snapshot), None)
+        left = task.last_left
         if left is None:
             return ""
         trees = [await self._store.tree_of(commit) for commit in (left.base, left.snapshot)]

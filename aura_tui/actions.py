@@ -51,6 +51,8 @@ class Action:
     """The screen it opens."""
     asks: str = ""
     """A question that is put before it is done; `{task}` stands for the task."""
+    said: str = ""
+    """What is said once it was accepted, where little else shows it."""
 
     @property
     def everywhere(self) -> bool:
@@ -86,6 +88,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         *("task.escalate", "e", "escalate", "The task's next attempt runs as Pro", "task"),
         command=lambda task: Escalate(task=task),
+        said="{task} goes to Pro next.",
     ),
     Action(
         *("task.retry", "r", "retry", "Run a failed, blocked or stopped task again", "task"),

@@ -17,6 +17,7 @@ from textual.screen import Screen
 
 from aura_engine import garbage
 from aura_engine.control.link import Link
+from aura_engine.core.model import RunStatus
 from aura_engine.core.text import one_line
 from aura_engine.errors import AuraError
 from aura_tui import theming
@@ -95,6 +96,9 @@ class AuraApp(BaseApp):
 
     def facts_came(self) -> None:
         """The model has taken facts in: show them."""
+        if self.leaves_at_end and self.model.state.status is not RunStatus.RUNNING:
+            self.leave()
+            return
         place = self.place
         if place is not None:
             place.frame()
@@ -138,6 +142,15 @@ class AuraApp(BaseApp):
             self._own(id)
         elif place is not None:
             place.view(id)
+
+    async def action_quit(self) -> None:
+        """Textual's own way out (ctrl+q), which asks nobody: here it is ours."""
+        self.action_help_quit()
+
+    def action_help_quit(self) -> None:
+        """Textual's answer to ctrl+c: the same."""
+        if isinstance(self.screen, Place):  # else a dialog asks already
+            self.action_do("app.quit")
 
     def go(self, name: str) -> None:
         """Open a place, or come back from it when it is open already."""

@@ -53,6 +53,8 @@ class BaseApp(App[str]):
         self.keys: dict[str, str] = dict(options.keys)
         self.ascii_only = ascii_only
         self.model = ViewModel(ascii_only=ascii_only)
+        self.leaves_at_end = False
+        """The person has left already: only the run's end is waited for."""
         self._palette: tuple[Mapping[str, str], Palette] | None = None
 
     @property
@@ -70,6 +72,11 @@ class BaseApp(App[str]):
     def do(self, id: str) -> None:
         """Do what the row of the table of actions says."""
         self.post_message(self.Do(id))
+
+    def leave_at_end(self) -> None:
+        """Close the screen once the run, which was told to stop, has ended."""
+        self.leaves_at_end = True
+        self.say("Stopping: this screen closes when the run has ended.")
 
     def leave(self, *, background: bool = False) -> None:
         """Close the screen; the run goes on, in the background or as it was told."""

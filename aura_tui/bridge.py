@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from aura_engine.control.link import Batch, Link
 from aura_engine.core.commands import Command
+from aura_engine.core.model import RunStatus
+from aura_engine.core.state import RunState
 from aura_engine.errors import AuraError
 from aura_tui.base import BaseApp
 
@@ -56,7 +58,7 @@ class Bridge:
     async def send(self, command: Command) -> str:
         """Ask the engine for something: "" when it was accepted, else why not."""
         if self._link.read_only:
-            return "this screen only looks on: another one steers the run"
+            return _why_not(self._app.model.state)
         try:
             async with asyncio.timeout(COMMAND_LIMIT):
                 return await self._link.command(command)
@@ -76,3 +78,10 @@ class Bridge:
             if start + SLICE < len(batch):
                 await asyncio.sleep(0)
         self._facts_came()
+
+
+def _why_not(state: RunState) -> str:
+    """Why this screen only looks on."""
+    if state.status is RunStatus.RUNNING:
+        return "this screen only looks on: another one steers the run"
+    return "the run has ended. The shell's aura retry and aura answer are noted for its next start"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,9 +21,11 @@ from aura_engine.core.commands import (
 )
 from aura_engine.core.model import RunStatus
 from aura_engine.core.text import one_line
+from aura_engine.report.words import count
 from aura_tui.actions import action_of, command_for
 from aura_tui.base import BaseApp
 from aura_tui.bridge import Bridge
+from aura_tui.figures import needs_you
 from aura_tui.undo import inverse
 
 REMEMBERED = 50
@@ -63,15 +66,16 @@ class Steering:
         question = action.asks.format(task=self._named(task)) if action.asks else ""
         if question and not await self._confirmed(question):
             return
-        await self._send(command, f"{action.label} {task}")
+        if await self._send(command, f"{action.label} {task}") and action.said:
+            self._app.say(action.said.format(task=task))
 
     async def message(self, task: str) -> None:
         """Tell a worker something."""
         if not self._may(Message(task=task or "?", text="?"), task):
             return
         text = await self._written(f"Message to {self._named(task)}")
-        if text:
-            await self._send(Message(task=task, text=text), f"message to {task}")
+        if text and await self._send(Message(task=task, text=text), f"message to {task}"):
+            self._app.say(f"{task} is told.")
 
     async def add(self, task: str) -> None:
         """Add a task: its first line is the title."""
@@ -132,7 +136,9 @@ class Steering:
             if state.tasks[task_id].status.value in ("blocked", "killed")
         ]
         if not stuck:
-            self._app.say("Nothing needs you now.")
+            need = needs_you(state, self._app.model.counts, time.time())
+            again = f". {self._key('run.wake')} asks it again" if state.planner_failure and need else ""
+            self._app.say(f"It needs you: {need}{again}." if need else "Nothing needs you now.")
             return
         for tree in self._app.screen.query(TaskTree):
             tree.reveal(stuck[0])
@@ -162,20 +168,25 @@ class Steering:
             self._app.leave()
             return
         busy = len(self._app.model.state.busy)
-        workers = "1 worker" if busy == 1 else f"{busy} workers"
+        done = f"{count(busy, 'worker')} at work now; nothing new starts"
+        drain = [("drain", "Stop when the running workers are done", done)] if busy else []
+        later = "the next start collects what the workers make" if busy else "the same command goes on with it"
         chosen = await self._chosen(
             "Leave Aura" + ("; your edit of the goal is kept, not saved" if self._app.model.draft else ""),
             [
                 ("background", "Leave the run going", "in the background; aura attach brings this screen back"),
-                ("drain", "Stop when the running workers are done", f"{workers} at work now; nothing new starts"),
-                ("now", "Stop now", "the next start collects what the workers make"),
+                *drain,
+                ("now", "Stop now", later),
             ],
         )
         if chosen == "background":
             self._app.leave(background=True)
         elif chosen is not None:
             why = await self._bridge.send(Stop(drain=chosen == "drain"))
-            self._app.say(f"Not stopped: {why}." if why else "Stopping.", "error" if why else "information")
+            if why:
+                self._app.say(f"Not stopped: {why}.", "error")
+            else:
+                self._app.leave_at_end()
 
     async def _keeps_the_edit(self) -> bool:
         """False where it cannot be kept and the person wants to stay for it."""
@@ -221,6 +232,9 @@ class Steering:
         if back is not None:
             self._undo.append((what, back))
         return True
+
+    def _key(self, id: str) -> str:
+        return self._app.keys.get(id) or action_of(id).key
 
     def _named(self, task: str) -> str:
         found = self._app.model.state.tasks.get(task)

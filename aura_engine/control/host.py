@@ -84,3 +84,7 @@ class Host(Protocol):
     async def diff(self, task: str) -> str:
         """Unified diff of what landed or is in work. AuraError, OSError."""
         ...
+
+    def diff_left(self, task: str) -> str:
+        """What the last attempt left, once the engine has ended. Blocks; from any thread. AuraError, OSError."""
+        ...

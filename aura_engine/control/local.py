@@ -189,6 +189,8 @@ class LocalLink(RunFiles):
 
     async def diff(self, task: str) -> str:
         """See Link. AuraError, OSError."""
+        if self._closed:
+            return await asyncio.to_thread(self._host.diff_left, task)
         return await self._cross(self._host.diff(task), "")
 
     async def _cross(self, work: Coroutine[Any, Any, T], gone: T) -> T:

@@ -134,6 +134,11 @@ class Task:
         return self.attempts[-1] if self.attempts and self.attempts[-1].live else None
 
     @property
+    def last_left(self) -> Attempt | None:
+        """The last attempt whose work was taken, landed or not."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.snapshot), None)
+
+    @property
     def spent(self) -> Spent:
         """What its workers that have ended used, all attempts together."""
         ended = [attempt for attempt in self.attempts if attempt.ending is not None]

@@ -109,8 +109,8 @@ def _tasks(state: RunState, rows: Sequence[tuple[int, Task]], diffs: Diffs) -> l
 
 def _ends(task: Task) -> tuple[str, str] | None:
     """The commits between which its work lies: what landed, else what was left last."""
-    attempt = next((each for each in reversed(task.attempts) if each.snapshot), None)
-    return (attempt.base, attempt.snapshot) if attempt else None
+    left = task.last_left
+    return (left.base, left.snapshot) if left else None
 
 
 def _diff(patch: str, cut: bool) -> DiffAccount:

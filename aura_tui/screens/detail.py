@@ -164,8 +164,7 @@ class Detail(Place):
             over = self.model.state.status is not RunStatus.RUNNING
             if files or not over:
                 self._files = files
-            note = "the engine that keeps it has ended" if over else "nothing has been changed"
-            self._diff_note = "" if self._files else note
+            self._diff_note = "" if self._files else "nothing has been changed"
             if len(text) >= CUT:
                 self._diff_note = "It is longer than this: only its beginning is shown."
         except (AuraError, OSError, TimeoutError) as error:

@@ -63,6 +63,9 @@ class FakeHost:
     async def diff(self, task: str) -> str:
         return f"diff of {task}"
 
+    def diff_left(self, task: str) -> str:
+        return f"diff of what {task} left"
+
     async def say(self, *texts: str) -> None:
         """Make events happen, and wait until they are told."""
         if texts:

@@ -88,7 +88,7 @@ async def test_local_history_then_news_and_the_end(engine):
     assert await ended == []
     assert engine.link.read_only
     assert await engine.link.command(Wake()) == GONE
-    assert await engine.link.diff("A1") == ""
+    assert await engine.link.diff("A1") == "diff of what A1 left"
 
 
 async def test_local_what_was_missed_comes_from_the_journal(engine, monkeypatch):

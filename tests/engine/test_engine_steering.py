@@ -238,3 +238,13 @@ async def test_it_is_seen_which_of_the_goals_checks_is_run(stage, tmp_path):
         await asyncio.to_thread(gate.write_text, "go")
         assert await play.end() is RunStatus.ACHIEVED
         assert GOAL not in host.telemetry()
+
+
+async def test_what_a_task_left_can_still_be_seen_once_the_engine_has_ended(stage):
+    program = stage.program("cli", [GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(is_started)
+        host = Hosted(play.engine)
+        assert await play.end() is RunStatus.ACHIEVED
+    assert "\n+hello\n" in await asyncio.to_thread(host.diff_left, "A1")
+    assert host.diff_left("Z9") == ""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from textual.pilot import Pilot
-from tui_fakes import FakeLink, story
+from tui_fakes import FakeLink, Run, story
 from tui_pilot import glass, screen, select, shown, told, until
 
 from aura_engine.core import events as ev
 from aura_engine.core.commands import AddTask, Answer, DropTask, Kill, Message, Pause, Restore, Resume, RetryTask, Stop
 from aura_engine.core.model import RunStatus
+from aura_engine.core.plan import TaskSpec
 from aura_tui.app import AuraApp
 from aura_tui.screens.dashboard import Dashboard
 from aura_tui.screens.dialogs import Choose, Confirm, Write
@@ -85,6 +88,15 @@ async def test_a_message_to_the_worker() -> None:
         await pilot.press("h", "i", "q", "ctrl+s")
         await until(lambda: link.commands)
         assert link.commands == [Message(task="A3.1", text="hiq")]
+        await until(lambda: "A3.1 is told." in told(app))
+
+
+async def test_an_order_that_shows_only_later_is_confirmed() -> None:
+    link = FakeLink(story())
+    async with shown(link) as (app, pilot):
+        select(app, "A3.1")
+        await pilot.press("e")
+        await until(lambda: "A3.1 goes to Pro next." in told(app))
 
 
 async def test_a_task_of_ones_own_and_thinking_better_of_it() -> None:
@@ -123,6 +135,16 @@ async def test_n_goes_to_what_needs_a_person() -> None:
         await until(lambda: app.model.outline.selected == "A3.3")
 
 
+async def test_n_tells_what_needs_a_person_where_it_is_no_task() -> None:
+    run = story().add(ev.PlannerFailed(call=2, failure="malformed", message="its answers were refused 4 times"))
+    async with shown(FakeLink(run)) as (app, pilot):
+        assert "refused 4 times" in screen(app)[1]
+        await pilot.press("n")
+        await until(
+            lambda: "It needs you: the planner: its answers were refused 4 times. W asks it again." in told(app)
+        )
+
+
 @pytest.mark.parametrize(
     ("keys", "returned", "command"),
     [
@@ -138,6 +160,40 @@ async def test_quitting_asks_what_becomes_of_the_run(keys, returned, command) ->
         await until(lambda: isinstance(app.screen, Choose))
         await pilot.press(*keys)
         await until(lambda: app.return_value == returned and (command is None or link.commands == [command]))
+
+
+@pytest.mark.parametrize("key", ["ctrl+q", "ctrl+c"])
+async def test_no_way_out_leaves_unasked(key) -> None:
+    async with shown(FakeLink(story())) as (app, pilot):
+        await pilot.press(key)
+        await until(lambda: isinstance(app.screen, Choose))
+        await pilot.press(key)
+        await pilot.press("escape")
+        await until(lambda: isinstance(app.screen, Dashboard))
+        assert app.return_value is None
+
+
+async def test_a_screen_that_was_left_closes_when_the_run_has_ended() -> None:
+    link = FakeLink(story())
+    async with shown(link) as (app, pilot):
+        await pilot.press("q")
+        await until(lambda: isinstance(app.screen, Choose))
+        await pilot.press("down", "down", "enter")
+        await until(lambda: "closes when the run has ended" in told(app))
+        assert app.return_value is None
+        link.run.add(ev.RunEnded(status=RunStatus.INTERRUPTED, reason="stopped by you"))
+        link.tell()
+        await until(lambda: app.return_value == "")
+
+
+async def test_with_nobody_at_work_there_is_nobody_to_wait_for() -> None:
+    run = Run(start=time.time() - 9).plan(TaskSpec(id="A1", title="Later"))
+    async with shown(FakeLink(run)) as (app, pilot):
+        assert not app.model.state.busy
+        await pilot.press("q")
+        await until(lambda: isinstance(app.screen, Choose))
+        assert "workers are done" not in glass(app)
+        assert "Stop now" in glass(app)
 
 
 async def test_quitting_an_ended_run_needs_no_question() -> None:
@@ -156,6 +212,15 @@ async def test_a_read_only_screen_says_so_and_sends_nothing() -> None:
         await pilot.press("P")
         await until(lambda: told(app))
         assert "only looks on" in told(app)
+        assert link.commands == []
+
+
+async def test_after_the_end_a_refusal_says_that_it_is_the_end() -> None:
+    link = FakeLink(story().add(ev.RunEnded(status=RunStatus.NEEDS_PERSON, reason="a question waits")))
+    link.read_only = True
+    async with shown(link) as (app, pilot):
+        await pilot.press("W")
+        await until(lambda: "the run has ended" in told(app))
         assert link.commands == []
 
 
