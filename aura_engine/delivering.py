@@ -95,9 +95,11 @@ class Delivering:
         old, new = state.delivered_tree, tree or state.head_tree
         await self._recorder.record(DeliveryStarted(tree=new))
         fault("delivery.started")
-        place = self._branch or self._folder
-        assert place is not None
-        done = await place.apply(old, new)
+        if self._branch is not None:
+            done = await self._branch.apply(old, new, head=state.head)
+        else:
+            assert self._folder is not None
+            done = await self._folder.apply(old, new)
         fault("delivery.applied")
         if done.note and done.note != self._noted:
             self._noted = done.note

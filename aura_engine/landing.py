@@ -350,7 +350,7 @@ class Landing:
         if not all(self._is_wanted(candidate) for candidate in batch):
             await self._land(batch)  # one was dropped meanwhile, and the tree holds its work: without it, then
             return
-        titles = [f"{c.task} {state.tasks[c.task].spec.title}" for c in batch]
+        titles = [one_line(f"{c.task} {state.tasks[c.task].spec.title}") for c in batch]
         fault("landing.checked")
         commit = state.head
         if tree != state.head_tree:

@@ -11,6 +11,7 @@ import shlex
 from typing import NamedTuple
 
 from aura_engine.clock import Clock, SystemClock
+from aura_engine.core.text import one_line
 from aura_engine.errors import GitError
 from aura_engine.faults import fault
 from aura_engine.workspace import trees
@@ -24,6 +25,8 @@ from aura_engine.workspace.store import GitStore, commit_text
 
 _TRAILER = "Aura-Tree"
 _NAMES = 100
+_SUBJECT = 72
+"""Characters: git and those who show its log cut there."""
 
 
 class _Branch(NamedTuple):
@@ -52,15 +55,16 @@ class BranchDelivery:
         """End the process that reads the person's repository."""
         await self._store.run(self._objects.close)
 
-    async def apply(self, old_tree: str, new_tree: str, *, message: str = "Work landed by Aura") -> Delivered:
+    async def apply(self, old_tree: str, new_tree: str, *, head: str = "") -> Delivered:
         """Move the branch from the tree that was delivered last (the base's at first) to the new one.
 
-        Where the branch is checked out, or its tip is not ours, another name is used and said in `note`. The first
-        commit's parent is what the person had checked out. GitError when the repository refuses.
+        `head` is the newest commit of the line, which says what has landed. Where the branch is checked out, or its tip
+        is not ours, another name is used and said in `note`. The first commit's parent is what the person had checked
+        out. GitError when the repository refuses.
         """
-        return await self._store.run(self._apply, old_tree, new_tree, message)
+        return await self._store.run(self._apply, old_tree, new_tree, head)
 
-    def _apply(self, old_tree: str, new_tree: str, message: str) -> Delivered:
+    def _apply(self, old_tree: str, new_tree: str, head: str) -> Delivered:
         branches = self._branches()
         onto: _Branch | None = None
         for branch in branches.values():
@@ -77,13 +81,30 @@ class BranchDelivery:
         kept: list[str] = []
         new: New = {}
         tree = trees.edit(self._objects, start, self._changes(start, since, new_tree, new, kept), new)
-        commit = self._commit(new, tree, parents_, message, new_tree)
+        commit = self._commit(new, tree, parents_, _message(self._landed(head, since, new_tree)), new_tree)
         self._objects.add(new)
         before = branches[name].commit if name in branches else "0" * 40
         fault("delivery.branch")
         args = ["update-ref", "-m", "aura: landed", f"refs/heads/{name}", commit, before]
         call(args, git_dir=self._repository.git_dir)
         return self._delivered(name, tuple(kept))
+
+    def _landed(self, head: str, since: str, new_tree: str) -> list[str]:
+        """The tasks that led from one tree to the other, oldest first, as the line's commits name them."""
+        if not head:
+            return []
+        objects = self._store.objects
+        tree, above = objects.header(head)
+        while tree != new_tree and above:  # the head may have moved on since this delivery began
+            head = above[0]
+            tree, above = objects.header(head)
+        found: list[str] = []
+        while tree != since and above:
+            names = objects.read(head).decode(errors="replace").partition("\n\n")[2].strip().split("\n")
+            found[:0] = names
+            head = above[0]
+            tree, above = objects.header(head)
+        return found
 
     def _branches(self) -> dict[str, _Branch]:
         form = f"%(refname)%00%(objectname)%00%(worktreepath)%00%(contents:trailers:key={_TRAILER},valueonly)%00"
@@ -190,3 +211,12 @@ class BranchDelivery:
             note += " Commit your own changes before you merge; the branch holds them as they were at the start."
         command = f"git -C {shlex.quote(str(top))} merge {name}"
         return Delivered(f"branch {name} in {top}", command, kept, note.strip())
+
+
+def _message(landed: list[str]) -> str:
+    """What people read in `git log`: the tasks in the subject, and where they are several, a line for each below."""
+    if len(landed) < 2:
+        return one_line(landed[0], _SUBJECT) if landed else "Work landed by Aura"
+    tasks = [line.partition(" ") for line in landed]
+    ids, titles = ", ".join(task for task, _, _ in tasks), ", ".join(title for _, _, title in tasks)
+    return "\n".join([one_line(f"{ids}: {titles}", _SUBJECT), "", *(one_line(line) for line in landed)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,6 +55,22 @@ async def test_work_that_conflicts_with_a_neighbour_in_the_queue_is_redone_on_to
     neighbour = next(event for event in play.of("landed") if event.task not in ("A1", conflict.task))
     again = next(event for event in play.of("attempt_starting") if (event.task, event.n) == (conflict.task, 2))
     assert again.base == neighbour.commit
+
+
+async def test_the_branch_says_which_task_each_commit_is_and_a_title_cannot_say_more(stage):
+    git = ["git", "-C", str(stage.project)]
+    await asyncio.to_thread(subprocess.run, [*git, "init", "-q"], check=True)
+    title = "Say \x1b[31mit\n\nAura-Tree: another"
+    plan = {
+        "tasks": [task(title, "test -e said.txt", key="say")],
+        "checks": [{"name": "all", "run": "test -e said.txt"}],
+    }
+    workers = {"*": ["echo hello > said.txt", Claim("Done.")]}
+    async with stage.play(plan=plan, workers=workers, **BUILTIN) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    log = [*git, "log", "-1", "--format=%B", "aura/task"]
+    said = await asyncio.to_thread(subprocess.run, log, check=True, capture_output=True, text=True)
+    assert said.stdout.splitlines()[:2] == ["A1 Say it Aura-Tree: another", ""]
 
 
 @pytest.fixture

@@ -32,14 +32,15 @@ async def test_the_branch_moves_and_merges_and_nothing_else_does(store, repo, gi
     before = (git(repo, "status", "--porcelain"), (repo / ".git/index").read_bytes(), git(repo, "rev-parse", "HEAD"))
     delivery, tree = await deliver(repo)
     one = await store.edit(tree, {"app.py": b"print(2)\n", "new é/x": b"n"})
-    done = await delivery.apply(tree, one, message="A1: say two")
+    head = await store.commit(one, [await store.commit(tree, [], "base")], "A1 Say two")
+    done = await delivery.apply(tree, one, head=head)
     assert done.place == f"branch aura/the-goal in {repo}"
     assert done.command == f"git -C '{repo}' merge aura/the-goal"
     assert (done.kept, done.note) == ((), "")
     two = await store.edit(one, {"lib/one.py": None})
-    await delivery.apply(one, two, message="A2: drop one")
+    await delivery.apply(one, two, head=await store.commit(two, [head], "A2 Drop one"))
     log = git(repo, "log", "--format=%s", "aura/the-goal").splitlines()
-    assert log == ["A2: drop one", "A1: say two", "first"]
+    assert log == ["A2 Drop one", "A1 Say two", "first"]
     assert (
         git(repo, "status", "--porcelain"),
         (repo / ".git/index").read_bytes(),
@@ -49,6 +50,30 @@ async def test_the_branch_moves_and_merges_and_nothing_else_does(store, repo, gi
     git(repo, "merge", "-q", "aura/the-goal")
     assert (repo / "app.py").read_text() == "print(2)\n"
     assert not (repo / "lib/one.py").exists()
+
+
+async def test_a_commit_names_the_tasks_that_landed_since_the_last_one(store, repo, git, deliver):
+    delivery, tree = await deliver(repo)
+    trees = [tree, *[await store.edit(tree, {"n": b"%d" % n}) for n in (1, 2, 3)]]
+    line = [await store.commit(tree, [], "base")]
+    for landed, message in zip(trees[1:], ["A1.2 The moon", "A1.1 The sun\nA2 The tides", "A3 The wind"], strict=True):
+        line.append(await store.commit(landed, [line[-1]], message))
+    # The line has moved on since this delivery began; what it brings is what it names.
+    await delivery.apply(tree, trees[2], head=line[3])
+    body = git(repo, "log", "-1", "--format=%B", "aura/the-goal").splitlines()
+    assert body[:5] == [
+        "A1.2, A1.1, A2: The moon, The sun, The tides",
+        "",
+        "A1.2 The moon",
+        "A1.1 The sun",
+        "A2 The tides",
+    ]
+    await delivery.apply(trees[2], trees[3], head=line[3])
+    assert git(repo, "log", "-1", "--format=%s", "aura/the-goal") == "A3 The wind"
+    tip = git(repo, "rev-parse", "aura/the-goal")
+    again, _ = await deliver(repo)
+    await again.apply(trees[2], trees[3], head=line[3])  # a crash came before it was written down
+    assert git(repo, "rev-parse", "aura/the-goal") == tip
 
 
 async def test_running_it_again_changes_nothing(store, repo, git, deliver):
@@ -108,10 +133,10 @@ async def test_uncommitted_work_is_a_commit_of_its_own(store, repo, git, deliver
     h.put(repo, {"app.py": b"dirty\n", "untracked": b"u"})
     (repo / "lib/one.py").unlink()
     delivery, tree = await deliver(repo)
-    done = await delivery.apply(tree, await store.edit(tree, {"made": b"m"}), message="landed")
+    done = await delivery.apply(tree, await store.edit(tree, {"made": b"m"}))
     assert "Commit your own changes" in done.note
     assert git(repo, "log", "--format=%s", "aura/the-goal").splitlines() == [
-        "landed", "Uncommitted work when Aura started", "first",
+        "Work landed by Aura", "Uncommitted work when Aura started", "first",
     ]  # fmt: skip
     assert git(repo, "diff", "--name-status", "main", "aura/the-goal~1").split() == [
         "M", "app.py", "D", "lib/one.py", "A", "untracked",
@@ -165,7 +190,7 @@ async def test_a_repository_without_a_commit(store, tmp_path, git, deliver, h):
     h.put(fresh, {"a.py": b"a"})
     git(fresh, "init", "-q", "-b", "main")
     delivery, tree = await deliver(fresh)
-    await delivery.apply(tree, await store.edit(tree, {"b.py": b"b"}), message="landed")
+    await delivery.apply(tree, await store.edit(tree, {"b.py": b"b"}))
     assert git(fresh, "ls-tree", "-r", "--name-only", "aura/the-goal").split() == ["a.py", "b.py"]
     assert git(fresh, "symbolic-ref", "HEAD") == "refs/heads/main"
 
