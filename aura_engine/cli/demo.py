@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,10 @@ once, their commands, the checks, what lands. Watch for a task that goes from fl
 not believed, and a goal that is edited in mid-run.
 Project: {folder}
 """
+STANDS = """\
+The demo's model has ended with it. To go on with the same story: aura demo --folder {folder}
+What there is so far: aura status, aura report and aura diff, in that folder.
+"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,9 +36,9 @@ def parser() -> argparse.ArgumentParser:
         "The real engine, real workers, a real small project; only the model is scripted, and it says so.",
         "aura demo                    on the full screen; ? shows the keys",
         "aura demo --no-ui            the same story in lines",
-        "aura demo --folder almanac   into a new folder of that name",
+        "aura demo --folder almanac   into a new folder of that name, or on with the demo that was left there",
     )
-    made.add_argument("--folder", metavar="DIR", help="a new folder for the example (default: a fresh one here)")
+    made.add_argument("--folder", metavar="DIR", help="a new folder, or an earlier demo's (default: a fresh one here)")
     add_run_options(made)
     return made
 
@@ -82,7 +87,10 @@ def _play(arguments: argparse.Namespace, stage: Stage | None) -> int:
         flags["AURA_CONTAINMENT"] = NONE
     with ScriptedModel(brain()) as model:
         flags |= settings_for(model.url)
-        return run_goal(task_file, folder, flags, environ, arguments, beside=person, stage=stage)
+        status = run_goal(task_file, folder, flags, environ, arguments, beside=person, stage=stage)
+    if status and not arguments.json:
+        print(STANDS.format(folder=shlex.quote(os.path.relpath(folder))), flush=True)
+    return status
 
 
 def _made(named: str | None, make_project: Callable[[Path], Path]) -> tuple[Path, Path]:

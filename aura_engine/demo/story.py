@@ -34,14 +34,20 @@ BRIEF: dict[str, Any] = {
 
 
 def make_project(folder: Path) -> Path:
-    """Writes the example into a new or empty folder; gives the path of its task.md. UsageError if it is not empty."""
+    """Writes the example into a new or empty folder, or finds it as an earlier demo left it; the path of its task.md.
+
+    UsageError if there is something else.
+    """
+    task_file = folder / "task.md"
+    if task_file.is_file() and task_file.read_text(encoding="utf-8", errors="replace") in (TASK, EDITED_TASK):
+        return task_file
     if folder.is_dir() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty.", cure="Name a new folder for the demo.")
+        raise UsageError(f"{folder} is not empty, and no demo's.", cure="Name a new folder for the demo.")
     for path, content in {"task.md": TASK, **FILES}.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(content, encoding="utf-8")
-    return folder / "task.md"
+    return task_file
 
 
 def edit_when(done_tasks: int) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from aura_engine.cli import demo
 from aura_engine.core.model import Check
 from aura_engine.demo import story
 from aura_engine.demo.script import Ask, Message, Say, Text, ToolResult, ToolUse
@@ -79,6 +80,12 @@ def test_project_is_fresh_and_never_overwritten(tmp_path: Path) -> None:
     task_file = story.make_project(folder)
     assert task_file.name == "task.md"
     assert all(not passes(check, folder) for check in goal_checks(task_file.read_text()).values())
+    for text in (story.EDITED_TASK, story.TASK):  # an earlier demo's folder is taken up as it was left
+        task_file.write_text(text)
+        (folder / "README.md").write_text("as it was left")
+        assert story.make_project(folder) == task_file
+        assert (task_file.read_text(), (folder / "README.md").read_text()) == (text, "as it was left")
+    task_file.write_text("# A goal of the person's\n")
     with pytest.raises(UsageError, match="not empty"):
         story.make_project(folder)
 
@@ -140,3 +147,11 @@ def test_the_liar_lies_at_first_only(brain, tmp_path: Path) -> None:
 
 def test_answers_are_paced() -> None:
     assert answer(story.brain(pace=0.01), prompt("# Why you are asked: goal_new", {"add_tasks": {}})).delay == 0.01
+
+
+def test_a_demo_that_is_left_says_how_it_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for status in (130, 0):
+        monkeypatch.setattr("aura_engine.cli.run.run_goal", lambda *_, end=status, **__: end)
+        assert demo.run(demo.parser().parse_args(["--no-ui", "--folder", "my demo"])) == status
+        assert ("aura demo --folder 'my demo'" in capsys.readouterr().out) == bool(status)
