@@ -342,8 +342,8 @@ class Engine:
                         raise seen
                     goal = await asyncio.to_thread(parse_goal, seen)
                 except GoalError as error:
-                    text = f"{error} The goal as it was stays in force."
-                    recorder.record(Notice(text=text, level="warning"))
+                    told = GoalError(str(error), cure="The goal as it was stays in force.")
+                    recorder.record(Notice(text=told.line(), level="warning"))
                     continue
                 if goal.revision != state.revision:
                     await recorder.record(_goal_read(goal))

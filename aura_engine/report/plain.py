@@ -65,7 +65,7 @@ def _workers_placed(e: ev.WorkersPlaced, state: RunState, time: float) -> Told:
 
 
 def _notice(e: ev.Notice, state: RunState, time: float) -> Told:
-    return [({"error": "bad"}.get(e.level, "say"), one_line(e.text, 1000))]
+    return [({"error": "bad", "warning": "warn"}.get(e.level, "say"), one_line(e.text, 1000))]
 
 
 def _disk_held(e: ev.DiskHeld, state: RunState, time: float) -> Told:

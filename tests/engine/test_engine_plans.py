@@ -111,3 +111,13 @@ def test_a_plan_that_is_none_is_refused_with_its_place(tmp_path, name, text, say
         read_plan(path).drawn(RunState(), RULES)
     assert says in str(refused.value)
     assert refused.value.cure
+
+
+async def test_an_edit_that_is_no_goal_is_warned_of_in_whole_sentences(stage):
+    program = stage.program("cli", [{"sh": "while :; do sleep 0.05; done"}])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        await play.until(lambda event: event.kind == "attempt_started")
+        (stage.project / "task.md").write_text("# Greet\n\n```check\nrun = 'x'\n")
+        warned = await play.until(lambda event: event.kind == "notice" and "never closed" in event.text)
+    assert warned.level == "warning"
+    assert warned.text.endswith("is never closed. The goal as it was stays in force.")

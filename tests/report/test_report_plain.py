@@ -116,6 +116,13 @@ def test_nothing_that_others_wrote_is_printed_raw(story: Any, nasty: str, ascii_
     assert count > 15
 
 
+@pytest.mark.parametrize(("level", "mark"), [("info", "·"), ("warning", "!"), ("error", "✗")])
+def test_a_notice_is_marked_by_what_it_is(story: Any, level: Any, mark: str) -> None:
+    story.begin()
+    story.tell(ev.Notice(text="the disk is filling up", level=level))
+    assert last(story) == [f"{mark} the disk is filling up"]
+
+
 def test_a_question_says_how_to_answer(story: Any) -> None:
     story.begin()
     story.tell(ev.QuestionAsked(id="q1", question="Which exchange?", options=("NYSE", "LSE"), default="LSE", task="A2"))
