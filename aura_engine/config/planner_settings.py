@@ -78,7 +78,8 @@ class PlannerSettings(Group):
         if not self.api_key:
             raise ConfigError(
                 "The planner has no API key.",
-                cure="Set AURA_API_KEY in the environment or the project's .env (any text for a server without keys).",
+                cure="`aura setup` asks for it; or set AURA_API_KEY in the environment or the project's .env "
+                "(any text for a server without keys).",
             )
         if not model:
             raise ConfigError(f"The planner has no model for {base_url}.", cure="Set AURA_API_MODEL.")

@@ -120,6 +120,7 @@ def test_planner_without_key_or_model_says_what_to_set():
     with pytest.raises(ConfigError, match="no API key") as caught:
         Settings().planner()
     assert "AURA_API_KEY" in caught.value.cure
+    assert "aura setup" in caught.value.cure  # the first step that is told to everyone
     with pytest.raises(ConfigError, match=r"no model for https://api\.anthropic\.com") as caught:
         Settings.model_validate({"api_key": "k", "api_provider": "anthropic"}).planner()
     assert "AURA_API_MODEL" in caught.value.cure
