@@ -317,7 +317,12 @@ class Draft:
         for spec in self.all_specs().values():
             needed = gone.intersection(spec.needs)
             if needed and spec.id not in gone and self.status(spec.id) is not TaskStatus.COMPLETED:
-                raise Refused(f"{spec.id} needs {min(needed)}: change its needs or archive it too")
+                asked = (
+                    f"drop it first (aura drop {spec.id}) or change its needs (aura edit {spec.id} --needs TASKS)"
+                    if self.by_person
+                    else "change its needs or archive it too"
+                )
+                raise Refused(f"{spec.id} needs {min(needed)}: {asked}")
         self.archive.update(dict.fromkeys(ids, args.reason))
         for task_id in ids:
             self.change.pop(task_id, None)

@@ -291,6 +291,8 @@ def test_what_others_need_cannot_be_archived_alone(under_way: RunState) -> None:
     with pytest.raises(Refused, match="A4 needs A3"):
         do(draft, "archive_tasks", ids=["A3"], reason="r")
     assert draft.archive == {}
+    with pytest.raises(Refused, match=r"A4 needs A3: drop it first \(aura drop A4\)"):  # a person's words for a person
+        do(Draft(under_way, by_person=True), "archive_tasks", ids=["A3"], reason="r")
     do(draft, "archive_tasks", ids=["A3", "A4"], reason="r")
     assert list(draft.archive) == ["A3", "A4"]
 
