@@ -217,6 +217,10 @@ def _delivered(e: ev.Delivered, state: RunState, time: float) -> Told:
 
 
 def _task_settled(e: ev.TaskSettled, state: RunState, time: float) -> Told:
+    task = state.tasks[e.task]
+    last = task.attempts[-1] if task.attempts else None
+    if e.status is TaskStatus.KILLED and last and last.n > task.since and last.reason == e.reason:
+        return []  # the end of its attempt has just said so
     reason = one_line(e.reason, 300)
     mark, word = {
         TaskStatus.FAILED: ("bad", "failed for good"),

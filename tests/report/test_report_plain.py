@@ -116,6 +116,19 @@ def test_nothing_that_others_wrote_is_printed_raw(story: Any, nasty: str, ascii_
     assert count > 15
 
 
+def test_a_kill_is_told_once(story: Any) -> None:
+    story.begin()
+    story.start("A1.1")
+    killed = ev.TaskSettled(task="A1.1", status=TaskStatus.KILLED, reason="stopped by you")
+    story.tell(ev.WorkerEnded(task="A1.1", n=1, ending=Ending(kind=EndKind.KILLED), exit=ExitRecord()))
+    story.tell(ev.AttemptEnded(task="A1.1", n=1, outcome=Outcome.INTERRUPTED, reason="stopped by you"))
+    assert last(story) == ["⏹ A1.1 stopped: stopped by you"]
+    story.tell(killed)
+    assert last(story) == []
+    story.tell(ev.Requested(command="retry", task="A1.1"), killed)  # before another attempt began
+    assert last(story) == ["⏹ A1.1 stays stopped: stopped by you"]
+
+
 @pytest.mark.parametrize(("level", "mark"), [("info", "·"), ("warning", "!"), ("error", "✗")])
 def test_a_notice_is_marked_by_what_it_is(story: Any, level: Any, mark: str) -> None:
     story.begin()
