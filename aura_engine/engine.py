@@ -332,7 +332,7 @@ class Engine:
 
     async def _watch_goal(self) -> None:
         options, recorder = self._options, self.recorder
-        state = recorder.state
+        state, refused = recorder.state, False
         async with contextlib.aclosing(
             watch_goal(options.task_file, revision=state.revision, project=options.project)
         ) as revisions:
@@ -344,9 +344,13 @@ class Engine:
                 except GoalError as error:
                     told = GoalError(str(error), cure="The goal as it was stays in force.")
                     recorder.record(Notice(text=told.line(), level="warning"))
+                    refused = True
                     continue
                 if goal.revision != state.revision:
                     await recorder.record(_goal_read(goal))
+                elif refused:
+                    recorder.record(Notice(text=f"{options.task_file.name} is right again, and as it was."))
+                refused = False
 
     async def _loop(self, group: asyncio.TaskGroup) -> RunStatus:
         """React until the run ends."""

@@ -159,10 +159,10 @@ def _asked(state: RunState, history: History) -> Decision | None:
     return next((each for each in about if each.changes), about[-1] if about else None)
 
 
-def answer_to(state: RunState, history: History) -> Decision | None:
-    """The decision that changed the plan after the goal as it is now; None before it."""
-    asked = _asked(state, history)
-    return asked if asked is not None and asked.ended and asked.changes else None
+def answer_to(state: RunState, history: History, text: str, saved_at: float) -> Decision | None:
+    """The decision that changed the plan after the text that was saved at `saved_at` (wall time); None before it."""
+    asked = _asked(state, history) if same(text) == state.goal_text else None
+    return asked if asked is not None and asked.ended > saved_at and asked.changes else None
 
 
 def aftermath(state: RunState, history: History, text: str, saved_at: float) -> list[Part]:
@@ -170,6 +170,8 @@ def aftermath(state: RunState, history: History, text: str, saved_at: float) -> 
     if same(text) != state.goal_text:
         return [(f"saved {clock_time(saved_at)}; the engine has not read it yet", "live")]
     answer = _asked(state, history)
+    if answer is not None and 0 < answer.ended < saved_at and state.told_revision == state.revision:
+        return [("it is the goal that is in force: the plan stays as it is", "dim")]
     if answer is None or (answer.ended and state.told_revision != state.revision and answer.failure is None):
         return [("the engine has read it; the planner is asked next", "live")]
     if answer.failure is not None:

@@ -139,7 +139,8 @@ class Goal(Place):
                     if early:  # typed before the file was here
                         self.editor.insert(early)
                 else:
-                    self._saved = (text, time.time())
+                    in_force = revise.same(text) == self.model.state.goal_text
+                    self._saved = None if in_force else (text, time.time())
                     self.aura.say("The goal was changed by somebody else: this is their text.")
             case Saw.CLASH:
                 self.aura.say("The goal was changed by somebody else while you edit it.", "warning")
@@ -221,7 +222,7 @@ class Goal(Place):
 
     def _tell(self) -> None:
         """What the planner made of the edit that was saved here."""
-        answer = revise.answer_to(self.model.state, self.model.history) if self._saved else None
+        answer = revise.answer_to(self.model.state, self.model.history, *self._saved) if self._saved else None
         sheet = self.query_one("#became", Sheet)
         pages = decisions.plan_pages(answer, self.model.state) if answer is not None else []
         sheet.set_class(bool(pages), "-shown")
@@ -249,7 +250,8 @@ class Goal(Place):
         state, text = self.model.state, self.editor.text
         in_force = [check for check in state.goal_checks.values() if check.person]
         found = await asyncio.to_thread(revise.review, base, text, in_force)
-        title = "This changes the goal" + (" as somebody else has left it" if base != self.edit.base else "")
+        title = "This is no goal yet" if found.problems else "This changes the goal"
+        title += " as somebody else has left it" if base != self.edit.base else ""
         if not await self.aura.push_screen_wait(ReviewScreen(title, revise.sections(found, state))):
             return
         why = await self.aura.link.save_goal(text, base)
@@ -261,8 +263,12 @@ class Goal(Place):
         self.edit.text = self.editor.text  # a key may have been pressed meanwhile
         self.model.draft, self._saved = self.edit.draft, (text, time.time())
         await self._keep()
-        ended = state.status is not RunStatus.RUNNING
-        self.aura.say("Saved: the next start of the run takes it." if ended else "Saved: the plan will follow.")
+        if found.problems:
+            self.aura.say("Saved; until it is right, the goal as it was stays in force.", "warning")
+        elif state.status is not RunStatus.RUNNING:
+            self.aura.say("Saved: the next start of the run takes it.")
+        else:
+            self.aura.say("Saved: the plan will follow.")
         self._say()
 
     @work(exclusive=True, group="goal-save", exit_on_error=False)

@@ -119,5 +119,10 @@ async def test_an_edit_that_is_no_goal_is_warned_of_in_whole_sentences(stage):
         await play.until(lambda event: event.kind == "attempt_started")
         (stage.project / "task.md").write_text("# Greet\n\n```check\nrun = 'x'\n")
         warned = await play.until(lambda event: event.kind == "notice" and "never closed" in event.text)
+        (stage.project / "task.md").write_text(play.state.goal_text)
+        await play.until(
+            lambda event: event.kind == "notice" and event.text == "task.md is right again, and as it was."
+        )
+        assert len(play.of("goal_read")) == 1
     assert warned.level == "warning"
     assert warned.text.endswith("is never closed. The goal as it was stays in force.")

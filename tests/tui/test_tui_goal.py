@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
@@ -184,6 +186,7 @@ async def test_the_planners_change_is_shown_when_it_comes() -> None:
         await until(lambda: isinstance(app.screen, ReviewScreen))
         await pilot.press("y")
         await until(lambda: link.disk.endswith("more"))
+        link.run.now = time.time()
         link.run.add(
             ev.GoalRead(revision="r2", text=GOAL + "more\n", prose="x"),
             ev.PlannerAsked(call=2, triggers=("goal_changed:r2",), revision="r2"),
@@ -194,6 +197,31 @@ async def test_the_planners_change_is_shown_when_it_comes() -> None:
         text = glass(app)
         for words in ("the plan follows: +1 task, 1 dropped, 10 kept", "B1  Monthly report", "A3.3  Ensemble"):
             assert words in text, words
+
+
+async def test_a_save_that_the_engine_refuses_promises_nothing() -> None:
+    link = link_with()
+    async with shown(link) as (app, pilot):
+        await opened(app, pilot)
+        link.run.add(
+            ev.GoalRead(revision="r2", text=GOAL, prose="x"),
+            ev.PlannerAsked(call=2, triggers=("goal_changed:r2",), revision="r2"),
+            ev.PlanChanged(reason="x", call=2, told=True, add=(leaf("B1", "Monthly report"),)),
+            ev.PlannerReplied(call=2, requests=1, usage=Usage()),
+        )
+        await taken(app, link, pilot)
+        await pilot.press("ctrl+end", "enter", *"```check", "enter", *"fooo = 3", "enter", *"```", "ctrl+s")
+        await until(lambda: isinstance(app.screen, ReviewScreen))
+        assert str(app.screen.query_one(".question", Static).content) == "This is no goal yet"
+        await pilot.press("y")
+        await until(lambda: link.disk.endswith("```"))
+        await until(lambda: "until it is right, the goal as it was stays in force" in told(app))
+        assert "B1  Monthly report" not in glass(app)
+        link.disk = GOAL
+        await until(lambda: "by somebody else" in told(app))
+        await pilot.pause()
+        assert "the plan follows" not in glass(app)
+        assert "B1  Monthly report" not in glass(app)
 
 
 async def test_an_edit_outlives_the_screen_it_was_made_on_and_can_be_undone(
