@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aura_engine.core.model import Prepare
 from aura_engine.errors import RuntimeFault
+from aura_engine.removal import below, remove_few, remove_tree
 from aura_engine.verify.runner import Command, Runner, run_here
 from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.files import fingerprint
@@ -126,7 +127,7 @@ class Preparation:
         return done
 
     async def _build(self, prepare: Prepare, tree: str, done: Path) -> None:
-        await asyncio.to_thread(shutil.rmtree, done, ignore_errors=True)
+        await asyncio.to_thread(remove_tree, done)
         await checkout(self._store, tree, done)
         home = done.with_name(done.name + ".home")
         home.mkdir(parents=True, exist_ok=True)
@@ -140,7 +141,7 @@ class Preparation:
             network=prepare.network,
         )
         ran = await self._runner(command, limit=prepare.timeout, max_output=MAX_OUTPUT)
-        await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+        await asyncio.to_thread(remove_few, home)
         if ran.code != 0:
             why = f"ran longer than {prepare.timeout:.0f} s" if ran.timed_out else f"ended with exit code {ran.code}"
             raise RuntimeFault(
@@ -203,9 +204,9 @@ def _share(source: Path, target: Path, max_copy: int) -> None:
 def _bytes_of(path: Path) -> int:
     """Size of a file or of all files below a folder; stops counting past what would be copied."""
     total = path.stat().st_size if path.is_file() else 0
-    for folder, _, names in os.walk(path):
-        for name in names:
-            total += os.lstat(os.path.join(folder, name)).st_size  # noqa: PTH118 - os.walk gives text
-            if total > MAX_SHARED_COPY:
-                return total
+    for entry in below(path):
+        if not entry.is_dir(follow_symlinks=False):
+            total += entry.stat(follow_symlinks=False).st_size
+        if total > MAX_SHARED_COPY:
+            return total
     return total

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from pathlib import Path
 
 from aura_engine.core.model import TaskStatus
 from aura_engine.core.routing import cut_off
 from aura_engine.core.state import RunState
 from aura_engine.paths import TEMPORARY, RunPaths
+from aura_engine.removal import remove_tree
 
 GONE = "gone"
 """What is being removed lies here: a rename takes no time, whatever is in it."""
@@ -41,14 +41,14 @@ def put_aside(paths: RunPaths, state: RunState) -> None:
 
 def remove_aside(paths: RunPaths) -> None:
     """Remove what was put aside; blocks for as long as that takes."""
-    shutil.rmtree(paths.scratch / GONE, ignore_errors=True)
+    remove_tree(paths.scratch / GONE)
 
 
 def clear(paths: RunPaths, state: RunState) -> None:
     """At the end, when nobody works any more: all but the folders of sessions that are to go on. Blocks."""
     for entry in stale(paths, state):
-        shutil.rmtree(entry, ignore_errors=True)
-    shutil.rmtree(paths.checks, ignore_errors=True)
+        remove_tree(entry)
+    remove_tree(paths.checks)
     remove_aside(paths)
 
 

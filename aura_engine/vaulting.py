@@ -17,6 +17,7 @@ from aura_engine.errors import AuraError
 from aura_engine.journal.store import Journal
 from aura_engine.paths import RunPaths, private_dir, vault_dir
 from aura_engine.recorder import Recorder
+from aura_engine.removal import remove_tree
 from aura_engine.workspace.store import GitStore
 from aura_engine.workspace.vault import hold, let_go, measure, rooted, taken
 
@@ -107,5 +108,5 @@ def set_aside(paths: RunPaths, wall: float) -> Path:
     if paths.kept.is_dir():
         shutil.move(paths.kept, paths.run / paths.kept.name)
     paths.run.rename(place)
-    shutil.rmtree(paths.scratch, ignore_errors=True)
+    remove_tree(paths.scratch)
     return place

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,6 +43,7 @@ from aura_engine.preparing import Preparation
 from aura_engine.raising import Raising
 from aura_engine.recorder import Recorder
 from aura_engine.remembering import Memory
+from aura_engine.removal import remove_tree
 from aura_engine.report import prompts
 from aura_engine.runtimes.base import Runtime
 from aura_engine.runtimes.containment import NONE, Containment
@@ -165,7 +165,7 @@ async def wire(
     judge = ModelJudge(counted, options.settings.api_max_tokens, options.settings.api_timeout)
     await asyncio.to_thread(end_leftovers, options.paths.scratch)
     await asyncio.to_thread(scratch.put_aside, options.paths, state)
-    await asyncio.to_thread(shutil.rmtree, options.paths.checks, ignore_errors=True)
+    await asyncio.to_thread(remove_tree, options.paths.checks)
     verifier = Verifier(store, options.paths.checks, preparation, env=env, judge=judge, runner=runner)
     workspaces = Workspaces(store, options.paths, preparation, state, _inside(options.task_file, options.project))
     hands = Hands(options.hands, options.fallbacks)

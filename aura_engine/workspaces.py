@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from aura_engine.errors import AuraError
 from aura_engine.guard.managed import NAME
 from aura_engine.paths import RunPaths, private_dir
 from aura_engine.preparing import Preparation
+from aura_engine.removal import remove_few
 from aura_engine.verify.programs import withheld
 from aura_engine.workspace.checkout import discard
 from aura_engine.workspace.clean import CleanCheckout
@@ -225,6 +225,6 @@ class Workspaces:
                 await discard(self._store, self._paths.workspace(task_id, n))
             else:
                 await self._checkouts.give_back(given)
-            await asyncio.to_thread(shutil.rmtree, self._paths.home(task_id, n), ignore_errors=True)
+            await asyncio.to_thread(remove_few, self._paths.home(task_id, n))
         except (AuraError, OSError) as error:
             log.warning("cannot remove the workspace of %s#%s: %s", task_id, n, error)

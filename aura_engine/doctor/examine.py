@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from aura_engine.doctor.programs import programs, try_programs
 from aura_engine.doctor.walls import wall
 from aura_engine.errors import ConfigError
 from aura_engine.paths import PRIVATE, data_dir, state_home
+from aura_engine.removal import remove_few
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ async def examine(question: Question, tell: Tell) -> None:
         if question.probe and loaded:
             await probe(settings, taken, containment, scratch, environ, tell)
     finally:
-        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        await asyncio.to_thread(remove_few, scratch)
 
 
 def _configured(question: Question) -> tuple[Loaded | None, list[Seat], list[Finding]]:

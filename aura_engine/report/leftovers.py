@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from aura_engine.core.text import one_line
 from aura_engine.paths import RunPaths
+from aura_engine.removal import below, remove_tree
 from aura_engine.report.models import Leftover
 
 DAY = 86_400.0
@@ -60,12 +60,9 @@ def _why_kept(kind: Kind, name: str, spare: Collection[str] | None, old: float, 
 def _size(folder: Path) -> int:
     """Bytes on the disk."""
     total = folder.lstat().st_size
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            try:
-                total += (Path(parent) / name).lstat().st_size
-            except OSError:
-                continue
+    for entry in below(folder):
+        with suppress(OSError):
+            total += entry.stat(follow_symlinks=False).st_size
     return total
 
 
@@ -74,9 +71,5 @@ def _remove(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         folder.unlink(missing_ok=True)
         return True
-    for parent, folders, _ in os.walk(folder):
-        for place in (Path(parent), *(Path(parent) / name for name in folders)):
-            if not place.is_symlink():
-                place.chmod(0o700)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_tree(folder)
     return not folder.exists()

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aura_engine.core.model import LaunchSpec
 from aura_engine.errors import RuntimeFault
+from aura_engine.removal import below
 from aura_engine.runtimes import processes, shim, traces
 from aura_engine.runtimes.docker_profile import Mount
 from aura_engine.runtimes.docker_worker import TRACES
@@ -156,9 +157,8 @@ def _inside(argv: Sequence[str]) -> list[str]:
 def _below(top: Path) -> Iterable[Path]:
     if top.is_symlink() or not top.is_dir():
         return
-    for folder, names, files in os.walk(top):
-        for name in (*names, *files):
-            yield Path(folder, name)
+    for entry in below(top):
+        yield Path(entry.path)
 
 
 def take_away(folder: Path, keep: Collection[str]) -> None:

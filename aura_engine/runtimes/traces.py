@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import stat
 import time
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 
 from aura_engine.core.model import ExitRecord, ProcessRecord
 from aura_engine.errors import RuntimeFault
+from aura_engine.removal import remove_few
 from aura_engine.runtimes import processes
 
 LOOK = 0.02
@@ -142,7 +142,7 @@ def own_place(home: Path, name: str) -> Path:
     path = home / name
     own_folder(home, path.parent)
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        remove_few(path)
     path.unlink(missing_ok=True)
     return path
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -19,6 +18,7 @@ from aura_engine.doctor.probe import call
 from aura_engine.doctor.programs import programs, try_programs
 from aura_engine.errors import AuraError
 from aura_engine.paths import PRIVATE, state_home
+from aura_engine.removal import remove_few
 from aura_engine.setup.draft import Draft
 
 finding = partial(found, Section.PROBE)
@@ -64,7 +64,7 @@ async def _program(settings: Settings, seat: Seat, draft: Draft) -> list[Finding
         used = [program for program in found_programs if program.wanted]
         await try_programs(used, None, scratch, environ, told.append)
     finally:
-        await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+        await asyncio.to_thread(remove_few, scratch)
     return told
 
 

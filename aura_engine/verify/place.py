@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import secrets
 import shlex
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
+
+from aura_engine.removal import remove_few
 
 
 class Place:
@@ -39,7 +40,7 @@ class Place:
 
     def remove(self) -> None:
         """Take it away; blocks."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_few(self.folder)
 
     def env(self, base: Mapping[str, str]) -> dict[str, str]:
         """`base` with what keeps a run clean and makes pytest report, also where `make` or a script starts it."""

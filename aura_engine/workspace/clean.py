@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from aura_engine.errors import GitError
+from aura_engine.removal import remove_tree
 from aura_engine.workspace import trees
-from aura_engine.workspace.checkout import checkout, remove_tree
+from aura_engine.workspace.checkout import checkout
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.marks import (
     Looker,

@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from aura_engine.workspace.checkout import large_files, remove_tree, without
+from aura_engine.removal import remove_tree
+from aura_engine.workspace.checkout import large_files, without
 from aura_engine.workspace.clean import CleanCheckout
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy

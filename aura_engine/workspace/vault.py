@@ -10,6 +10,7 @@ from pathlib import Path
 
 from aura_engine.errors import GitError, UsageError
 from aura_engine.paths import atomic_write
+from aura_engine.removal import below
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import copy
 from aura_engine.workspace.objects import EXECUTABLE, GITLINK, LINK, Entry
@@ -125,7 +126,7 @@ def _put(store: GitStore, place: Path, entry: Entry) -> None:
 
 def taken(folder: Path) -> int:
     """Bytes on the disk below a folder. Blocks."""
-    return sum(entry.lstat().st_blocks * 512 for entry in folder.rglob("*"))
+    return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in below(folder))
 
 
 def rooted(commits: Collection[str]) -> dict[str, str]:

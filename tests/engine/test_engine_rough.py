@@ -8,6 +8,7 @@ import json
 import os
 import shlex
 import signal
+import subprocess
 import time
 
 import psutil
@@ -296,3 +297,16 @@ async def test_nothing_is_brought_behind_the_end_of_its_input(stage):
         await stage.eventually(lambda: watch.seen.finished is None)
         play.engine.command(commands.Message(task="A1", text="late"))
         assert not (await play.until(lambda event: event.kind == "message_given")).injected
+
+
+async def test_a_home_deeper_than_python_can_recurse_stops_neither_end_nor_start(stage):
+    deep = "/".join(["d"] * 1200)
+    program = stage.program("cli", [{"sh": f"mkdir -p $HOME/{deep}"}, GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        left = play.engine.options.paths.work / "A9-1"  # as a killed engine leaves it
+        left.mkdir(parents=True)
+        subprocess.run(["mkdir", "-p", deep], cwd=left, check=True)  # noqa: ASYNC221
+        assert await play.end() is RunStatus.ACHIEVED
+        homes = play.engine.options.paths.homes
+    assert not left.exists()
+    assert not list(homes.glob("*"))
