@@ -101,6 +101,7 @@ class FolderDelivery:
         except OSError:  # a link on the way, or a file that cannot be read: the person's
             return False
         self._seen.pop(change.path, None)
+        root.leave()
         for folder in parents(change.path):
             try:
                 (self._folder / folder).rmdir()

@@ -73,14 +73,14 @@ class Root:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leave()
+        self.leave()
         os.close(self._fd)
 
     def folder(self, path: str) -> int:
         """A descriptor of a folder inside; this object owns it, and only until the next call."""
         if path == self._last[0]:
             return self._last[1]
-        self._leave()
+        self.leave()
         fd = self._fd
         for part in path.split("/") if path else ():
             try:
@@ -112,7 +112,8 @@ class Root:
         folder, _, name = path.rpartition("/")
         return os.readlink(name, dir_fd=self.folder(folder))
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Forget the folder that was asked for last: it may be removed now."""
         if self._last[1] != self._fd:
             os.close(self._last[1])
         self._last = ("", self._fd)

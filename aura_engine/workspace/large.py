@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-from aura_engine.workspace.objects import make
+from aura_engine.workspace.objects import make, write_all
 
 LARGE = 5 * 1024 * 1024
 """Bytes from which on a file is kept beside the store."""
@@ -30,19 +30,24 @@ def chunks(fd: int, size: int) -> Iterator[bytes]:
 
 
 def copy(source: Path, target: Path, mode: int) -> None:
-    """Copy a file's bytes to a new file, sharing blocks where the file system can; never a hard link."""
+    """Copy a file's bytes to a new file, sharing blocks where the file system can; never a hard link.
+
+    OSError where not all of it fits.
+    """
     out = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     with source.open("rb", buffering=0) as file, os.fdopen(out, "wb", buffering=0) as sink:
         if hasattr(os, "copy_file_range"):
             try:
                 while os.copy_file_range(file.fileno(), sink.fileno(), 1 << 30):
                     pass
-                return
+                if sink.tell() == os.fstat(file.fileno()).st_size:
+                    return
             except OSError:  # across file systems, or one that cannot
-                file.seek(0)
-                sink.seek(0)
+                pass
+            file.seek(0)
+            sink.seek(0)
         while chunk := file.read(_CHUNK):
-            sink.write(chunk)
+            write_all(sink.fileno(), chunk)  # a full disk takes a part and says so only when it is asked again
 
 
 class LargeFiles:

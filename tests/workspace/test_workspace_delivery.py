@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from aura_engine.workspace.base import take_base
@@ -28,6 +31,38 @@ async def test_changes_arrive_and_the_place_is_named(store, delivered, h):
         "app.py": b"2\n", "lib/one.py": b"one\n", ".gitignore": b"*.log\n", "new/deep/x": b"n",
     }  # fmt: skip
     assert await delivery.changes_by_person(new) is None
+
+
+async def test_the_only_file_of_a_folder_can_be_renamed(store, delivered, h):
+    folder, delivery, tree = delivered
+    one = await store.edit(tree, {"src/main.py": b"m\n"})
+    await delivery.apply(tree, one)
+    two = await store.edit(one, {"src/main.py": None, "src/app.py": b"m\n"})
+    assert (await delivery.apply(one, two)).kept == ()
+    assert (folder / "src/app.py").read_bytes() == b"m\n"
+    assert not (folder / "src/main.py").exists()
+
+
+FULL = """
+import errno, resource, sys
+from pathlib import Path
+from aura_engine.workspace.large import copy
+
+source = Path(sys.argv[1])
+source.write_bytes(b"x" * 10_485_760)
+resource.setrlimit(resource.RLIMIT_FSIZE, (9_961_472, resource.RLIM_INFINITY))  # like a disk with that much room
+try:
+    copy(source, source.with_name("copy"), 0o600)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+"""
+
+
+def test_a_large_file_that_does_not_fit_is_no_copy(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path / "big")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "EFBIG\n"
 
 
 async def test_modes_links_and_large_files(store, delivered, tmp_path, h):
