@@ -308,6 +308,8 @@ class Supervisor:
             ending, _ = _unreadable(error)
         if not self._recorder.state.tasks[task_id].stop_asked:
             ending = from_outside(ending, record)
+        elif record.stopped:
+            ending = ending.model_copy(update={"kind": EndKind.KILLED, "detail": "stopped by you"})
         if lost and ending.kind is not EndKind.FINISHED:
             ending = ending.model_copy(update={"kind": EndKind.LOST, "detail": lost})
         await self._worker_ended(task_id, n, ending, record)

@@ -24,7 +24,7 @@ PERHAPS_TASK: Options = (("task", {"metavar": "TASK", "nargs": "?", "default": "
 DIFFICULTY = ("easy", "normal", "hard")
 START_LIMIT = 10.0
 """Seconds that a command waits for an engine that is coming up."""
-FOR_LATER = frozenset({"retry", "escalate", "resume", "approve", "reject"})
+FOR_LATER = frozenset({"retry", "escalate", "resume", "approve", "reject", "kill"})
 """What can be asked of a run whose engine has ended: a task that was stopped, say, is retried by the next start."""
 STOP_LIMIT = 30.0
 """Seconds that `stop` waits for the engine to have ended."""
@@ -216,8 +216,11 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         print_json({"accepted": False, "why": str(refused)})
         return refused.exit_status
+    stopped = events is None and arguments.asked == "kill" and _stop_left(folder, arguments.task)
     if arguments.json:
         print_json({"accepted": True, "events": events})
+    elif stopped:
+        print(f"The worker of {arguments.task}, which went on alone, is being stopped. The next start keeps its work.")
     elif events is None:
         print("Noted. No engine runs: start the goal again and it takes effect.")
     else:
@@ -243,6 +246,12 @@ def _asked(folder: Path, command: dict[str, Any]) -> Events | None:
     if why:
         raise Refused(_sentence(why))
     return None
+
+
+def _stop_left(folder: Path, task: str) -> bool:
+    from aura_engine.cli.offline import stop_left
+
+    return stop_left(folder, task)
 
 
 class Refused(AuraError):

@@ -9,11 +9,13 @@ import signal
 
 import psutil
 
+from aura_engine.cli.main import main
 from aura_engine.control.link import GOAL, Live
 from aura_engine.core import commands
 from aura_engine.core.model import EndKind, Outcome, RunStatus, TaskStatus
 from aura_engine.demo.brains import Claim, task, write
 from aura_engine.hosting import Hosted
+from aura_engine.runtimes import processes
 
 GREET = {"sh": "echo hello > greeting.txt"}
 END = {"end": {}}
@@ -248,3 +250,27 @@ async def test_what_a_task_left_can_still_be_seen_once_the_engine_has_ended(stag
         assert await play.end() is RunStatus.ACHIEVED
     assert "\n+hello\n" in await asyncio.to_thread(host.diff_left, "A1")
     assert host.diff_left("Z9") == ""
+
+
+async def test_a_worker_that_went_on_alone_can_be_stopped_without_an_engine(stage, monkeypatch, capsys):
+    plan = {
+        "tasks": [task("Long", "test -e done.txt"), task("Later", "test -e done.txt", needs=["Long"])],
+        "checks": [{"name": "done", "run": "test -e done.txt"}],
+    }
+    program = stage.program("cli", [{"sh": "echo half > half.txt; while :; do sleep 0.05; done"}])
+    async with stage.play(plan=plan, CLAUDE_BIN=str(program)) as play:
+        await play.until(is_started)
+    worker = play.state.tasks["A1"].live.process
+    monkeypatch.chdir(stage.project)
+    assert processes.alive(worker)
+    assert await asyncio.to_thread(main, ["kill", "A1"]) == 0
+    assert "The worker of A1, which went on alone, is being stopped" in capsys.readouterr().out
+    await stage.eventually(lambda: not processes.alive(worker))
+    assert await asyncio.to_thread(main, ["kill", "A2"]) == 0
+    assert "Noted" in capsys.readouterr().out
+    async with stage.play(plan=plan, CLAUDE_BIN=str(program)) as play:
+        ended = await play.until(lambda event: event.kind == "attempt_ended")
+        await play.until(lambda event: event.kind == "task_settled")
+    assert (ended.outcome, ended.reason, bool(ended.snapshot)) == (Outcome.INTERRUPTED, "stopped by you", True)
+    assert [play.state.tasks[each].status for each in ("A1", "A2")] == [TaskStatus.KILLED, TaskStatus.KILLED]
+    assert len(stage.starts("cli")) == 1
