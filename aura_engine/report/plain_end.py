@@ -32,17 +32,31 @@ def ended(event: ev.RunEnded, state: RunState, time: float) -> list[str]:
         f"{span(state.lasted(time))}"
     )
     lines = [f"{_WORDS.get(event.status, event.status.value)}{reason}", figures]
-    if state.busy:
-        one = len(state.busy) == 1
-        who = f"{count(len(state.busy), 'worker')} ({', '.join(sorted(state.busy, key=id_key)[:_LISTED])})"
-        goes, its = ("goes", "its") if one else ("go", "their")
-        lines.append(f"{who} {goes} on without Aura; the same command takes up {its} work")
+    lines += _left(state)
     lines += _missing(event, state)
     if state.place:
         lines.append(f"place: {one_line(state.place, 500)}")
     if state.take:
         lines.append(f"take it: {one_line(state.take, 500)}")
     return lines
+
+
+def _left(state: RunState) -> list[str]:
+    """What becomes of the workers that run: one that was paused stays frozen, for nobody is there to let it go on."""
+    busy = sorted(state.busy, key=id_key)
+    paused = [task for task in busy if state.tasks[task].paused_at]
+    lines: list[str] = []
+    if running := [task for task in busy if task not in paused]:
+        goes, its = ("goes", "its") if len(running) == 1 else ("go", "their")
+        lines.append(f"{_workers(running)} {goes} on without Aura; the same command takes up {its} work")
+    if paused:
+        stays, task = ("stays", paused[0]) if len(paused) == 1 else ("stay", "TASK")
+        lines.append(f"{_workers(paused)} {stays} paused: aura resume {task}, then the same command")
+    return lines
+
+
+def _workers(tasks: list[str]) -> str:
+    return f"{count(len(tasks), 'worker')} ({', '.join(tasks[:_LISTED])})"
 
 
 def _missing(event: ev.RunEnded, state: RunState) -> list[str]:

@@ -184,6 +184,10 @@ def test_an_interruption_names_the_workers_that_go_on(story: Any) -> None:
     story.start("A2")
     story.tell(ev.RunEnded(status=RunStatus.INTERRUPTED, reason="stopped by you"))
     assert "2 workers (A1.1, A2) go on without Aura; the same command takes up their work" in last(story)
+    story.tell(ev.Requested(command="pause", task="A2"))
+    story.tell(ev.RunEnded(status=RunStatus.INTERRUPTED, reason="stopped by you"))
+    assert "1 worker (A1.1) goes on without Aura; the same command takes up its work" in last(story)
+    assert "1 worker (A2) stays paused: aura resume A2, then the same command" in last(story)
 
 
 def test_a_plan_without_a_reason_does_not_name_its_triggers(story: Any) -> None:
