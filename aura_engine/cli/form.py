@@ -97,10 +97,15 @@ class Form:
     def _line(self, prompt: str, secret: bool = False) -> str:
         """One line. Back when the person wants to go back; KeyboardInterrupt, EOFError."""
         prompt = fold_ascii(prompt) if self._plain else prompt
-        said = getpass.getpass(prompt) if secret else input(prompt)
-        if said.strip() == BACK:
+        while True:
+            said = (getpass.getpass(prompt) if secret else input(prompt)).strip()
+            if said.isprintable():
+                break
+            # An arrow key, most likely. What is left of it without its control characters is nothing that was meant.
+            self._say("That holds an arrow key or the like: type the answer and press Enter.", indent="  ")
+        if said == BACK:
             raise Back
-        return clean(said).strip()
+        return clean(said)
 
     def _say(self, text: str, *, indent: str = "", first: str | None = None) -> None:
         width = max(40, shutil.get_terminal_size().columns)

@@ -14,6 +14,8 @@ def test_from_the_first_question_to_a_file_that_works(terminal, stage):
     at.wait("[1/8] The planner", "5 Another service", "Which [1]:")
     at.press("9\n")
     at.wait("Give a number from 1 to 5.", "Which [1]:")
+    at.press("\x1b[B\x1b[B\n")
+    at.wait("That holds an arrow key", "Which [1]:")
     at.press("5\n")
     at.wait("[2/8]", "Address")
     at.press("nowhere\n")
