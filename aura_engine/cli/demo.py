@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shlex
 import tempfile
@@ -89,7 +90,8 @@ def _play(arguments: argparse.Namespace, stage: Stage | None) -> int:
         flags |= settings_for(model.url)
         status = run_goal(task_file, folder, flags, environ, arguments, beside=person, stage=stage)
     if status and not arguments.json:
-        print(STANDS.format(folder=shlex.quote(os.path.relpath(folder))), flush=True)
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+            print(STANDS.format(folder=shlex.quote(os.path.relpath(folder))), flush=True)
     return status
 
 
