@@ -92,6 +92,8 @@ class Supervisor:
         """Nothing is being launched."""
         self._calm.set()
         self._sweeps: dict[tuple[str, int], asyncio.Task[ExitRecord]] = {}
+        self._holding_more: set[tuple[str, int]] = set()
+        """Folders (task and place) with what their snapshots lack: they are put by, not removed."""
         """By task and place: what is left of workers that have ended is being swept."""
         self._background: set[asyncio.Task[object]] = set()
         self.landing: Landing | None = None
@@ -408,6 +410,8 @@ class Supervisor:
             self.ends.end(_ended(task_id, n, Outcome.INFRASTRUCTURE, f"its work could not be taken: {error}"))
             return
         fault("attempt.snapshotted")
+        if snap.lost:
+            self._say_lost(task_id, n, attempt.place, snap.lost)
         if ending.claims:
             result = self._paths.attempt(task_id, n) / "result.md"
             with contextlib.suppress(OSError):  # a copy for people: the journal has the words
@@ -427,6 +431,13 @@ class Supervisor:
                     snapshot=snap.commit if snap.changed else "",
                 )
             )
+
+    def _say_lost(self, task_id: str, n: int, place: int, lost: Sequence[tuple[str, str]]) -> None:
+        self._holding_more.add((task_id, place))
+        named = [f"{one_line(path, 80)} ({why})" for path, why in lost[:3]]
+        more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+        text = f"{task_id}#{n} made what cannot be taken, so its folder will be kept: {', '.join(named)}{more}"
+        self._recorder.record(Notice(text=text, level="warning"))
 
     async def keep(self, task_id: str, n: int, why: str) -> None:
         """Snapshot a workspace before something that may lose what is in it. Never raises."""
@@ -461,6 +472,9 @@ class Supervisor:
         """Take an attempt's folders away, once nothing of its worker is left that could write to them."""
         await self._swept(task_id, place)
         fault("attempt.removing")
+        if (task_id, place) in self._holding_more:
+            self._holding_more.discard((task_id, place))
+            await self._put_by(task_id, place)
         await self._workspaces.remove(task_id, place)
 
     async def _swept(self, task_id: str, place: int) -> None:

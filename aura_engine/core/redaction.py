@@ -20,17 +20,21 @@ SURE = 20
 """Characters from which on a known value without a digit is a key too: shorter ones are words, like `placeholder`."""
 LONGEST_LINE = 4096
 """Characters without a blank that a stream holds back at most; no key in use is longer."""
+LONGEST_BLOCK = 65_536
+"""Characters of a private key that has begun which a stream holds back at most; the largest in use have 20,000."""
+_END = re.compile("-----END [A-Z0-9 ]*-----")
 
 _ANCHORS = (
     *("sk-", "sk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "AKIA", "ASIA", "AIza", "hf_"),
     *("xox", "eyJ", "-----BEGIN "),
 )
 """What each of the shapes begins with: to look for these takes a tenth of the time."""
+# What may fail after a long way is bounded and gives nothing back, else a worker's `sk-sk-sk-…` would take hours.
 _SHAPES = re.compile(
     r"""
     -----BEGIN\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----.*?(?:-----END\ [A-Z0-9 ]*PRIVATE\ KEY(?:\ BLOCK)?-----|\Z)
     | (?<![A-Za-z0-9])(?:
-        sk[-_](?=[A-Za-z0-9_-]*[0-9])[A-Za-z0-9_-]{20,}
+        sk[-_](?=[A-Za-z_-]{0,300}+[0-9])[A-Za-z0-9_-]{20,}
       | gh[pousr]_[A-Za-z0-9]{30,}
       | github_pat_[A-Za-z0-9_]{30,}
       | glpat-[A-Za-z0-9_-]{20,}
@@ -38,12 +42,12 @@ _SHAPES = re.compile(
       | (?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])
       | AIza[A-Za-z0-9_-]{35}
       | hf_[A-Za-z0-9]{30,}
-      | eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}
+      | eyJ[A-Za-z0-9_-]{8,1000}+\.[A-Za-z0-9_-]{8,10000}+\.[A-Za-z0-9_-]{8,}
     )""",
     re.VERBOSE | re.DOTALL,
 )
 _BEARERS = ("earer ", "EARER ")
-_BEARER = re.compile(r"\b([Bb]earer\s+|BEARER\s+)(?=[A-Za-z0-9._~+/-]*[0-9])[A-Za-z0-9._~+/-]{16,}=*")
+_BEARER = re.compile(r"\b([Bb]earer\s+|BEARER\s+)(?=[A-Za-z._~+/-]{0,300}+[0-9])[A-Za-z0-9._~+/-]{16,}=*")
 _LITERAL = frozenset({"run", "files", "matches", "value", "equals", "makes", "share", "uses", "file", "from"})
 """Fields of checks and of `prepare` that are carried out as they stand: only known secrets are taken out of them."""
 
@@ -135,11 +139,14 @@ class Stream:
     def _cut(self, text: str) -> int:
         """Up to where no secret can go on: a line's end outside a private key, or as far back as one can reach."""
         limit = max(0, len(text) - max(LONGEST_LINE, self._redactor.overlap))
-        cut = text.rfind("\n") + 1
-        begun = text.rfind("-----BEGIN ", limit, cut)
-        if begun >= 0 and "-----END " not in text[begun:cut]:
-            cut = begun
-        return max(cut, limit)
+        cut = max(limit, text.rfind("\n") + 1)
+        begun = text.rfind("-----BEGIN ", max(0, len(text) - LONGEST_BLOCK))
+        if begun < 0:
+            return cut
+        ended = _END.search(text, begun)
+        if ended is None:
+            return begun
+        return ended.end() if begun < cut < ended.end() else cut
 
 
 def is_secret(value: str) -> bool:

@@ -5,6 +5,7 @@ Every step is taken from an open folder with O_NOFOLLOW, so a link swapped in be
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,6 +29,12 @@ MAX_SEEN = 1_000_000
 
 MAX_PATH = 900
 """Characters of a path, so that it still fits below any workspace's own."""
+
+SHORT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO})
+"""Errors that say nothing about a file, only that the machine could not read or keep it now."""
+
+EXPECTED = frozenset({"ignored", "cache", "virtual environment", "secret", "not a regular file"})
+"""Reasons for which nobody misses what was left out."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -178,6 +185,8 @@ class Walk:
         try:
             infos = _stats(root.folder(folder))
         except OSError as error:
+            if error.errno in SHORT:
+                raise
             found.left_out[folder or "."] = f"cannot be read: {error.strerror}"
             return
         found.seen += len(infos)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aura_engine.workspace import trees
 from aura_engine.workspace.clean import CleanCheckout
-from aura_engine.workspace.files import Found, Root, Walk
+from aura_engine.workspace.files import EXPECTED, Found, Root, Walk
 from aura_engine.workspace.ignore import NAME, Ignores
 from aura_engine.workspace.names import within
 from aura_engine.workspace.objects import FILE, Entry, New, make
@@ -28,6 +28,11 @@ class Snapshot:
     """Against the base, sorted by path."""
     left_out: tuple[tuple[str, str], ...]
     """Path and reason of what did not enter, folders as one; at most 500."""
+
+    @property
+    def lost(self) -> list[tuple[str, str]]:
+        """What did not enter though it may be work."""
+        return [(path, why) for path, why in self.left_out if why not in EXPECTED]
 
 
 async def snapshot(

@@ -18,7 +18,7 @@ from typing import ParamSpec, TypeVar
 from aura_engine.errors import GitError
 from aura_engine.paths import atomic_write, private_dir
 from aura_engine.workspace import trees
-from aura_engine.workspace.files import MAX_FILE, Root, mode_of
+from aura_engine.workspace.files import MAX_FILE, SHORT, Root, mode_of
 from aura_engine.workspace.git import call
 from aura_engine.workspace.large import LARGE, MAGIC, LargeFiles, chunks
 from aura_engine.workspace.objects import EMPTY_TREE, EXECUTABLE, FILE, LINK, TREE, Entry, New, Objects, make
@@ -207,7 +207,8 @@ class GitStore:
     ) -> dict[str, Entry]:
         """Put files and links of a folder into the store, but for those that are as `known` says; blocks.
 
-        What cannot be read goes to `skipped`. The last objects are left in `new`, for the caller to write with its own.
+        What cannot be read goes to `skipped`; OSError where that is the machine's fault (see SHORT). The last objects
+        are left in `new`, for the caller to write with its own.
         """
         taken: dict[str, Entry] = {}
         pending = 0
@@ -215,6 +216,8 @@ class GitStore:
             try:
                 mode, data = self._read_file(root, path)
             except OSError as error:
+                if error.errno in SHORT:
+                    raise
                 skipped[path] = f"cannot be read: {error.strerror or error}"
                 continue
             entry = Entry(mode, make(made := {}, "blob", data))

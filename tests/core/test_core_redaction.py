@@ -106,3 +106,32 @@ def test_a_stream_holds_back_no_more_than_it_has_to():
     long = "x" * 1_000_000
     assert len(stream.feed(long)) > 990_000
     assert not stream.touched
+
+
+@pytest.mark.parametrize("end", ["\n", "\\n"], ids=["lines", "one line of JSON"])
+@pytest.mark.parametrize("piece", [100, 4096, 5000, 1 << 18])
+def test_a_long_private_key_is_one_however_it_is_cut(end, piece):
+    key = end.join(
+        ["-----BEGIN PGP PRIVATE KEY BLOCK-----", *["lQdGBGZ1ab7" * 6] * 300, "-----END PGP PRIVATE KEY BLOCK-----"]
+    )
+    text = f"before{end}{key}{end}after"
+    stream = Stream(Redactor())
+    out = "".join(stream.feed(text[at : at + piece]) for at in range(0, len(text), piece)) + stream.close()
+    assert out == f"before{end}{MARK}{end}after"
+
+
+def test_a_key_that_never_ends_is_not_held_back_for_ever():
+    stream = Stream(Redactor())
+    assert stream.feed("-----BEGIN RSA PRIVATE KEY-----\n") == ""
+    assert stream.feed("x" * 60 + "\n") == ""
+    assert stream.feed("y" * 100_000).startswith(MARK)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["sk-", "sk_", "-eyJ", "eyJaaaaaaaa.", f"eyJ{'a' * 900}.", "Bearer ", "-----BEGIN ", "-----BEGIN A PRIVATE KEY"],
+)
+def test_what_only_begins_like_a_key_costs_no_more_than_its_length(unit):
+    """Quadratic, these 300 kB take minutes."""
+    text = unit * (300_000 // len(unit))
+    assert len(Redactor([KEY])(text)) <= len(text)

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -310,3 +311,14 @@ async def test_a_home_deeper_than_python_can_recurse_stops_neither_end_nor_start
         homes = play.engine.options.paths.homes
     assert not left.exists()
     assert not list(homes.glob("*"))
+
+
+async def test_what_a_snapshot_cannot_take_is_told_and_its_folder_is_kept(stage):
+    program = stage.program("cli", [{"sh": "truncate -s 5G model.bin; mkfifo pipe; mkdir .cache"}, GREET, END])
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    (told,) = [event for event in play.of("notice") if "model.bin" in event.text]
+    assert told.text == "A1#1 made what cannot be taken, so its folder will be kept: model.bin (larger than 4 GB)"
+    assert told.level == "warning"
+    (kept,) = play.of("workspace_kept")
+    assert (Path(kept.folder) / "model.bin").stat().st_size == 5 * 1024**3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -251,3 +252,23 @@ async def test_too_many_files_and_too_long_paths_are_named(store, started, h, mo
     reasons = list(dict(taken.left_out).values())
     assert len(taken.changed) + reasons.count("more than 12 files") == 20
     assert reasons.count("path longer than 900 characters") == 1
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENOSPC])
+async def test_a_machine_that_cannot_read_or_keep_now_takes_no_half(store, tmp_path, h, monkeypatch, code):
+    h.put(tmp_path / "w", {"one": b"1", "two": b"2"})
+    base = await store.commit(EMPTY_TREE, (), "e")
+    read = store._read_file
+
+    def short(root, path):
+        if path == "two":
+            raise OSError(code, os.strerror(code))
+        return read(root, path)
+
+    monkeypatch.setattr(store, "_read_file", short)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        await snapshot(store, tmp_path / "w", base, message="m")
+    monkeypatch.undo()
+    taken = await snapshot(store, tmp_path / "w", base, message="m")
+    assert [change.path for change in taken.changed] == ["one", "two"]
+    assert taken.lost == []
