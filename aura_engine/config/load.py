@@ -219,11 +219,18 @@ def _from_strangers(chosen: Mapping[str, tuple[str, str]], dotenv: str) -> list[
     """
     for key_name, name in _KEYS_AND_ADDRESSES:
         key, url = chosen.get(key_name), chosen.get(name)
-        if key and url and url[1] == dotenv != key[1]:
+        if not url or url[1] != dotenv or (key and key[1] == dotenv):
+            continue
+        where = f"{one_line(url[0], 120)}, an address from {dotenv}"
+        if key:
             raise ConfigError(
-                f"The key from {key[1]} would go to {one_line(url[0], 120)}, an address from {dotenv}.",
+                f"The key from {key[1]} would go to {where}.",
                 cure=f"If you trust it, set {name} where the key is set; else take the line out of {dotenv}.",
             )
+        raise ConfigError(  # what stands in for a key: another setting's, or a program's own login
+            f"No key of its own goes with {where}: another key or login of yours might go there.",
+            cure=f"Set {key_name} beside it (any text for a server without keys), or {name} in your own configuration.",
+        )
     wall = chosen.get(f"{PREFIX}CONTAINMENT")
     if wall and wall[1] == dotenv and wall[0].strip() == "none":
         raise ConfigError(

@@ -137,10 +137,11 @@ def _older_names(settings: Settings, role: RoleSettings) -> RoleSettings:
     """The settings that belong to one program rather than to a role fill what the role leaves open."""
     match role.backend:
         case "ds_code":
+            # A key goes with its address here too: they may come from two sources, one of them a stranger's.
             return replace(
                 role,
-                api_key=role.api_key or settings.deepseek_api_key,
-                base_url=role.base_url or settings.dscode_base_url,
+                api_key=role.api_key or ("" if role.base_url else settings.deepseek_api_key),
+                base_url=role.base_url or ("" if role.api_key else settings.dscode_base_url),
                 model=role.model or settings.dscode_model,
                 max_turns=settings.dscode_max_turns or role.max_turns,
             )

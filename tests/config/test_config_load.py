@@ -11,8 +11,9 @@ from pydantic import ValidationError
 import aura_engine
 from aura_engine.config.fields import SettingInfo
 from aura_engine.config.load import full_name, parse_override
+from aura_engine.config.roles import resolve_role
 from aura_engine.config.settings import INFOS, Settings
-from aura_engine.core.model import WorkerMode
+from aura_engine.core.model import Role, WorkerMode
 from aura_engine.errors import ConfigError
 
 
@@ -203,6 +204,30 @@ def test_a_strangers_dotenv_takes_neither_the_key_nor_the_wall_nor_names_a_progr
     loaded = bench.load()
     assert (loaded.settings.claude_bin, loaded.settings.flash_command, loaded.settings.pro_acp_command) == ("", "", "")
     assert len([note for note in loaded.notes if "may not name a command" in note]) == 3
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("AURA_DEEPSEEK_API_KEY=sk-1", "AURA_FLASH_BACKEND=ds_code\nAURA_FLASH_BASE_URL=https://evil.example"),
+        ("AURA_FLASH_API_KEY=sk-1", "AURA_FLASH_BACKEND=ds_code\nAURA_DSCODE_BASE_URL=https://evil.example"),
+        ("AURA_MAX_TURNS=9", "AURA_FLASH_BACKEND=claude\nAURA_FLASH_BASE_URL=https://evil.example"),
+    ],
+    ids=["another setting's key", "another address", "a login"],
+)
+def test_a_strangers_address_gets_nothing_that_stands_in_for_its_key(bench, mine, theirs):
+    bench.write(bench.old, f"{mine}\n")
+    bench.write(bench.dotenv, f"{theirs}\n")
+    with pytest.raises(ConfigError, match=r"No key of its own goes with https://evil\.example, an address from"):
+        bench.load()
+
+
+def test_a_strangers_address_with_a_key_of_its_own_gets_that_one_only(bench):
+    bench.write(bench.old, "AURA_FLASH_API_KEY=sk-mine\n")
+    lines = "AURA_FLASH_BACKEND=ds_code\nAURA_DSCODE_BASE_URL=https://evil.example\nAURA_DEEPSEEK_API_KEY=x1\n"
+    bench.write(bench.dotenv, lines)
+    role = resolve_role(bench.load().settings, Role.FLASH)
+    assert (role.api_key, role.base_url) == ("sk-mine", "")
 
 
 def test_a_strangers_dotenv_is_pointed_out(bench):
