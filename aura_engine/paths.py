@@ -172,7 +172,7 @@ def read_index(data: Path) -> dict[str, Any]:
 def remember_run(data: Path, task_file: Path, *, project: Path, wall: float) -> None:
     """Enter a start at `wall` (seconds since the epoch) in the list; safe beside other engines starting in `data`."""
     name = run_dir(data, task_file).name
-    with _locked(data):
+    with locked(data, index_path(data)):
         index = read_index(data)
         index["last"] = name
         index["runs"][name] = {"task_file": str(task_file.resolve()), "project": str(project), "started": iso(wall)}
@@ -261,9 +261,12 @@ def _task_id(task: str) -> str:
 
 
 @contextmanager
-def _locked(data: Path) -> Generator[None]:
-    """The one writer of the list of runs; AuraError when another one holds it for longer than a moment."""
-    handle = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
+def locked(folder: Path, what: Path) -> Generator[None]:
+    """The one writer of `what` in a folder; AuraError when another one holds it for longer than a moment.
+
+    Where folders cannot be locked (NFS), nobody is kept out.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     deadline = time.monotonic() + _LOCK_LIMIT
     try:
         while True:
@@ -272,8 +275,10 @@ def _locked(data: Path) -> Generator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise AuraError(f"Another program holds {index_path(data)}.", cure="Try again.") from None
+                    raise AuraError(f"Another program holds {what}.", cure="Try again.") from None
                 time.sleep(0.01)
+            except OSError:
+                break
         yield
     finally:
         os.close(handle)

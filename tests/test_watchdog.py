@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import resource
 import time
 
 from aura_engine import watchdog
@@ -31,6 +32,28 @@ async def test_a_blocked_loop_is_told_with_its_stack_and_taken_back(tmp_path, ca
     assert len(told) == 1
     assert "in block" in told[0]
     assert any("turns again" in record.getMessage() for record in caplog.records)
+
+
+async def test_it_goes_on_where_no_file_can_be_opened(tmp_path, caplog):
+    marker = tmp_path / "stalled.json"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def stalled() -> int:
+        before = len(caplog.records)
+        end = time.monotonic() + 20.0
+        while time.monotonic() < end and len(caplog.records) == before:
+            time.sleep(0.02)  # noqa: ASYNC251 - blocks the loop on purpose
+        while "turns again" not in caplog.records[-1].getMessage():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return len(caplog.records)
+
+    async with Watchdog(marker, lambda seconds: None, beat=0.05, stall=0.4):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+        try:
+            assert await stalled() == 2
+            assert await stalled() == 4
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_marker_of_an_engine_that_was_killed_goes(tmp_path):

@@ -17,9 +17,14 @@ def open_log(path: Path, redactor: Redactor) -> None:
     """All that is logged goes to this file from now on. OSError when it cannot be written."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
-    handler = RotatingFileHandler(path, maxBytes=SIZE, backupCount=1, encoding="utf-8", errors="backslashreplace")
+    handler = _Quiet(path, maxBytes=SIZE, backupCount=1, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_WithoutSecrets(redactor))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+
+
+class _Quiet(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:
+        """A full disk is told once, by the disk's watch: not with a traceback for each line."""
 
 
 class _WithoutSecrets(logging.Formatter):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from aura_engine.config.load import settled
 from aura_engine.config.references import is_reference
 from aura_engine.config.settings import INFOS
 from aura_engine.errors import ConfigError
-from aura_engine.paths import PRIVATE, atomic_write
+from aura_engine.paths import PRIVATE, atomic_write, locked
 
 HEADER = """\
 # Aura's settings, one a line: name = value, the name without AURA_ and in small letters.
@@ -33,9 +34,10 @@ def write_settings(path: Path, changes: Mapping[str, str]) -> None:
     """
     path = path.resolve()
     try:
-        text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
-        body = (_toml if path.suffix == ".toml" else _env)(text, changes, path)
-        replace_file(path, body)
+        with _writing(path):
+            text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+            body = (_toml if path.suffix == ".toml" else _env)(text, changes, path)
+            replace_file(path, body)
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text.", cure="Save it as UTF-8.") from None
     except OSError as error:
@@ -49,19 +51,26 @@ def write_tables(path: Path, tables: Mapping[str, Mapping[str, Any]]) -> None:
 
     path = path.resolve()
     try:
-        document = tomlkit.parse(path.read_text("utf-8") if path.exists() else HEADER)
-        for name, table in tables.items():
-            rows: Any = document.setdefault(name, tomlkit.table())
-            if not isinstance(rows, dict):
-                cure = f"Make it a table, [{name}], and run it again; the other settings are in the file."
-                raise ConfigError(f"{path}: {name} is no table there, so its rows have no place.", cure=cure)
-            for row, value in table.items():
-                rows[row] = value
-        replace_file(path, tomlkit.dumps(document))
+        with _writing(path):
+            document = tomlkit.parse(path.read_text("utf-8") if path.exists() else HEADER)
+            for name, table in tables.items():
+                rows: Any = document.setdefault(name, tomlkit.table())
+                if not isinstance(rows, dict):
+                    cure = f"Make it a table, [{name}], and run it again; the other settings are in the file."
+                    raise ConfigError(f"{path}: {name} is no table there, so its rows have no place.", cure=cure)
+                for row, value in table.items():
+                    rows[row] = value
+            replace_file(path, tomlkit.dumps(document))
     except TOMLKitError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.", cure=EDIT) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.", cure="Its settings are in it.") from None
+
+
+def _writing(path: Path) -> AbstractContextManager[None]:
+    """Whoever reads the file to write it anew is alone with it. OSError, AuraError."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return locked(path.parent, path)
 
 
 def replace_file(path: Path, body: str) -> None:

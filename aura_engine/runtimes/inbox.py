@@ -20,14 +20,21 @@ class Inbox:
         return frozenset((self.folder / "input.jsonl").read_text("utf-8").split("\n"))
 
     def send(self, line: str) -> None:
-        """Appends one line to the worker's input. RuntimeFault when its stdin was not kept open."""
+        """Appends one line to the worker's input. RuntimeFault when it takes none, or there is no room."""
         data = line.rstrip("\n").replace("\n", " ").encode() + b"\n"
         try:
             fd = os.open(self.folder / "input.jsonl", os.O_WRONLY | os.O_APPEND)
         except FileNotFoundError:
             raise RuntimeFault("This worker takes no further input.") from None
         try:
-            os.write(fd, data)
+            before = os.fstat(fd).st_size
+            try:
+                whole = os.write(fd, data) == len(data)
+            except OSError:
+                whole = False
+            if not whole:
+                os.ftruncate(fd, before)  # half a line would become the beginning of the next
+                raise RuntimeFault("There is no room on the disk for what the worker is told.")
         finally:
             os.close(fd)
 

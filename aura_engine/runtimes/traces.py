@@ -24,6 +24,8 @@ from aura_engine.runtimes import processes
 LOOK = 0.02
 """Seconds between two looks at what another process has to write."""
 MOST_BYTES = 64 << 10
+LONGEST_STOP = 60.0
+"""Seconds that a record can ask for, for a worker to end when it is told to."""
 DEATH = 2.0
 """Seconds that a killed shim may take to be gone."""
 
@@ -45,7 +47,9 @@ def told_in(folder: Path) -> Told | None:
             found = json.loads(slurp(folder / name))
             worker = ProcessRecord.model_validate(found["worker"]) if "worker" in found else None
             shim = ProcessRecord.model_validate(found["shim"])
-            return Told(shim, worker, str(found.get("mark", "")), float(found.get("stop_within", 0.0)))
+            # In a container its worker could have written it: neither for ever nor infinite.
+            stop_within = min(max(0.0, float(found.get("stop_within", 0.0))), LONGEST_STOP)
+            return Told(shim, worker, str(found.get("mark", "")), stop_within)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             continue
     return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -132,3 +134,23 @@ def test_rows_of_a_table_find_no_place_where_its_name_is_a_value(tmp_path):
     with pytest.raises(ConfigError, match="prices is no table there"):
         write_tables(path, {"prices": {"m": {"input": 1, "output": 2}}})
     assert path.read_text() == "prices = 3\n"
+
+
+def test_several_who_write_at_once_lose_nothing(tmp_path):
+    path = tmp_path / "config.toml"
+    code = "import sys; from pathlib import Path; from aura_engine.config.write import write_settings\n"
+    code += "sys.stdin.readline(); write_settings(Path(sys.argv[1]), {sys.argv[2]: '7'})"
+    names = ["AURA_MAX_TURNS", "AURA_MAX_CONCURRENT_TASKS", "AURA_MAX_TOKENS", "AURA_TASK_MAX_TOKENS"]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), name], stdin=subprocess.PIPE, text=True)
+        for name in names
+    ]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=50)
+        assert writer.returncode == 0
+    found = tomllib.loads(path.read_text())
+    assert sorted(found) == ["max_concurrent_tasks", "max_tokens", "max_turns", "task_max_tokens"]

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from aura_engine.core.model import ExitRecord, LaunchSpec
-from aura_engine.runtimes import local, processes, shim
+from aura_engine.errors import RuntimeFault
+from aura_engine.runtimes import local, processes, shim, traces
+from aura_engine.runtimes.inbox import Inbox
 from aura_engine.runtimes.local import LocalRuntime, LocalWorker
 
 LIMIT = 20.0
@@ -187,6 +189,27 @@ async def test_after_a_reboot_no_pid_is_trusted(tmp_path):
     (tmp_path / "process.json").write_text(json.dumps({"shim": me, "worker": me, "stop_within": 5}))
     os.mkfifo(tmp_path / "bell")
     assert await LocalRuntime().adopt(tmp_path) is None  # and this test still runs
+
+
+@pytest.mark.parametrize(("told", "waited"), [("5", 5.0), ("Infinity", 60.0), ("1e9", 60.0), ("NaN", 0.0), ("-3", 0.0)])
+def test_a_record_cannot_ask_for_an_endless_stop(tmp_path, told, waited):
+    me = json.dumps({"pid": 1, "start_time": 1.0, "boot_id": "b"})
+    (tmp_path / "process.json").write_text(f'{{"shim": {me}, "worker": {me}, "stop_within": {told}}}')
+    found = traces.told_in(tmp_path)
+    assert found is not None
+    assert found.stop_within == waited
+
+
+def test_half_a_line_for_which_there_was_no_room_is_taken_back(tmp_path, monkeypatch):
+    inbox = Inbox(tmp_path)
+    (tmp_path / "input.jsonl").write_text("first\n")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    with pytest.raises(RuntimeFault, match="no room"):
+        inbox.send("second")
+    monkeypatch.undo()
+    inbox.send("third")
+    assert (tmp_path / "input.jsonl").read_text() == "first\nthird\n"
 
 
 async def test_nothing_was_ever_started(tmp_path):
