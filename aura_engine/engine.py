@@ -292,6 +292,7 @@ class Engine:
             parts.supervisor.ends.settle_task(task.spec.id, recovered=True)
         self._opening = group.create_task(self._open(again=again))
         group.create_task(asyncio.to_thread(scratch.remove_aside, self._options.paths))
+        group.create_task(parts.supervisor.scrub_left())
 
     async def _say_failed(self, failure: BaseException) -> None:
         """The run's last word, where it can still be written down."""

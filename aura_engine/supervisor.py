@@ -51,6 +51,8 @@ START_FIRST = 0.5
 """Seconds that the work of a worker that has ended waits, at most, for others to be started in its place."""
 SPOKEN = ("output.jsonl", "error.log", "input.jsonl")
 """What the kernel and the engine write of a worker's talk."""
+UNSCRUBBED = "unscrubbed"
+"""A file in an attempt's folder, from its worker's end until secrets are taken out of what it said."""
 AT_ONCE = 1 << 16
 """Bytes of it that are looked through without a thread: about 1 ms."""
 SWEEP_LIMIT = 30.0
@@ -332,6 +334,11 @@ class Supervisor:
         await self._starts_first()
         await self.collect(task_id, n)
 
+    async def scrub_left(self) -> None:
+        """Take the secrets out of what workers said whose engine died, or found no room, before it had."""
+        for marker in await asyncio.to_thread(lambda: list(self._paths.attempts.glob(f"*/*/{UNSCRUBBED}"))):
+            await self._scrub(marker.parent)
+
     async def _scrub(self, folder: Path) -> None:
         """Take the secrets out of what the kernel wrote for a worker that has ended."""
         sizes = {name: _size(folder / name) for name in SPOKEN}
@@ -401,7 +408,10 @@ class Supervisor:
         task = self._recorder.state.tasks[task_id]
         attempt = task.attempts[n - 1]
         ending = attempt.ending or Ending(kind=EndKind.CRASHED)
-        self._later(self._scrub(self._paths.attempt(task_id, n)))
+        folder = self._paths.attempt(task_id, n)
+        with contextlib.suppress(OSError):
+            (folder / UNSCRUBBED).touch()
+        self._later(self._scrub(folder))
         try:
             snap = await self._workspaces.snapshot(task, attempt.place, attempt.base)
         except Exception as error:
@@ -507,12 +517,17 @@ def _size(path: Path) -> int:
 def _scrubbed(folder: Path, names: Sequence[str], redactor: Redactor) -> list[str]:
     """Those of an attempt's files that held a secret, which is taken out of them; blocks for 20 ms for each MB."""
     found: list[str] = []
+    done = True
     for name in names:
         try:
             if scrub(folder / name, redactor):
                 found.append(name)
         except OSError as error:
             log.warning("secrets in %s: %s", folder / name, error)
+            done = False
+    if done:
+        with contextlib.suppress(OSError):
+            (folder / UNSCRUBBED).unlink(missing_ok=True)
     return found
 
 

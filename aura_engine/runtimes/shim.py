@@ -61,6 +61,9 @@ SWEEP_LIMIT = 10.0
 """Seconds after which a descendant that cannot die (stuck in the kernel) is given up."""
 POLL = 0.2
 """Seconds between looks at input.jsonl where there is no inotify."""
+ROOM_LIMIT = 60.0
+"""Seconds that a full disk is waited for with the record of a worker's end."""
+ROOM_LOOK = 0.5
 CLONE3 = 435
 """Number of a system call, the same on every kind of machine."""
 ENV = {"AURA": "shim"}
@@ -229,14 +232,27 @@ class Shim:
     def _on_signal(self, signum: int, _: object) -> None:
         self.stop_asked = self.stop_asked or signum == signal.SIGTERM
 
+    def save_end(self, *, sync: bool = False) -> None:
+        """Writes down how it ended, once there is room: nobody else can tell. OSError when there is none for long."""
+        until = time.monotonic() + ROOM_LIMIT
+        while True:
+            try:
+                return self.save("exit.json", self.exit, sync=sync)
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+            time.sleep(ROOM_LOOK)
+
     def save(self, name: str, record: dict[str, Any], *, sync: bool = False) -> None:
         """Puts a record in place by rename; with `sync` it outlives a power cut."""
         path = f"{self.traces}/{name}"
         fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.write(fd, encode(record).encode())
-        if sync:
-            os.fsync(fd)
-        os.close(fd)
+        try:
+            os.write(fd, encode(record).encode())
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
         os.rename(f"{path}.new", path)
 
     def ring(self, what: bytes) -> None:
@@ -376,7 +392,7 @@ class Shim:
         self.exit |= {"code": None if code is None or code < 0 else code, "ended": time.time(), "error": error}
         self.exit["signal"] = -code if code is not None and code < 0 else None
         self.exit["stopped"] = int(self.stop_asked)
-        self.save("exit.json", self.exit)
+        self.save_end()
         self.told = dict(self.exit)
         self.ring(b"x")
 
@@ -387,7 +403,7 @@ class Shim:
         except OSError:
             fd = -1
         if fd < 0:
-            self.save("exit.json", self.exit, sync=True)
+            self.save_end(sync=True)
         else:
             os.fsync(fd)
             os.close(fd)

@@ -322,3 +322,19 @@ async def test_what_a_snapshot_cannot_take_is_told_and_its_folder_is_kept(stage)
     assert told.level == "warning"
     (kept,) = play.of("workspace_kept")
     assert (Path(kept.folder) / "model.bin").stat().st_size == 5 * 1024**3
+
+
+async def test_a_secret_is_taken_out_by_the_next_start_where_the_engine_died_before(stage, monkeypatch):
+    key = "sk-" + "a1B2c3D4" * 5
+    program = stage.program("cli", [{"sh": f"echo {key} >&2"}, GREET, END])
+    monkeypatch.setattr("aura_engine.supervisor._scrubbed", lambda *_: [])  # as one that is killed first
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+        said = play.engine.options.paths.attempt("A1", 1) / "error.log"
+    assert key in said.read_text()
+    monkeypatch.undo()
+    async with stage.play(CLAUDE_BIN=str(program)) as play:
+        assert await play.end() is RunStatus.ACHIEVED
+    assert key not in said.read_text()
+    assert "[secret]" in said.read_text()
+    assert not (said.parent / "unscrubbed").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -210,6 +211,27 @@ def test_half_a_line_for_which_there_was_no_room_is_taken_back(tmp_path, monkeyp
     monkeypatch.undo()
     inbox.send("third")
     assert (tmp_path / "input.jsonl").read_text() == "first\nthird\n"
+
+
+def test_a_full_disk_is_waited_for_with_the_record_of_an_end(tmp_path, monkeypatch):
+    of = object.__new__(shim.Shim)
+    of.traces, of.exit = str(tmp_path), {"code": 3}
+    write, left = os.write, [2]
+
+    def full(fd, data):
+        if left[0]:
+            left[0] -= 1
+            raise OSError(errno.ENOSPC, "full")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", full)
+    monkeypatch.setattr(shim, "ROOM_LOOK", 0.0)
+    of.save_end()
+    assert json.loads((tmp_path / "exit.json").read_text()) == {"code": 3}
+    left[0] = 10**9
+    monkeypatch.setattr(shim, "ROOM_LIMIT", 0.0)
+    with pytest.raises(OSError, match="full"):
+        of.save_end()
 
 
 async def test_nothing_was_ever_started(tmp_path):
