@@ -40,10 +40,24 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json({**status, "owned": owned, "stalled": stalled is not None})
         return 0
-    print(status_text(folder.name, status, now=time.time(), owned=owned))
+    over = (
+        frozenset[str]()
+        if owned
+        else frozenset(
+            f"{row['task']}#{row['n']}"
+            for row in status["running"]
+            if _is_over(folder / "attempts" / row["task"] / str(row["n"]))
+        )
+    )
+    print(status_text(folder.name, status, now=time.time(), owned=owned, over=over))
     if stalled is not None:
         print(f"  stalled: its engine has not moved for {time.time() - stalled:.0f} s; engine.log says where it hangs")
     return 0
+
+
+def _is_over(attempt: Path) -> bool:
+    """Its worker, which went on alone, has written down that it ended: on this machine or in a container."""
+    return any((attempt / place).exists() for place in ("exit.json", "shim/exit.json"))
 
 
 def _stalled_since(marker: Path) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -19,10 +20,13 @@ _MARKS = {
 }
 
 
-def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) -> str:
+def status_text(
+    run: str, status: dict[str, Any], *, now: float, owned: bool, over: Collection[str] = frozenset()
+) -> str:
     """A few lines: how it goes, what runs, what it needs, what it cost.
 
     `now` is wall time in seconds; `owned` says whether an engine holds the run: a killed one left its last words.
+    `over` are the attempts (`A1#2`) whose workers went on without it and have ended since.
     """
     state = status["status"]
     since = max(0.0, now - datetime.fromisoformat(status["time"]).timestamp())
@@ -44,7 +48,7 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     others = [f"{n} {name.replace('_', ' ')}" for name, n in tasks.items() if name not in ("total", "completed") and n]
     if others:
         lines.append(f"  tasks: {', '.join(others)}")
-    lines += [_row(row, since, owned=owned) for row in status["running"]]
+    lines += [_row(row, since, owned=owned, over=over) for row in status["running"]]
     checks = status["goal_checks"]
     if checks["total"]:
         named = ", ".join(f"{name}: {verdict}" for name, verdict in checks["open"].items())
@@ -61,9 +65,11 @@ def status_text(run: str, status: dict[str, Any], *, now: float, owned: bool) ->
     return "\n".join(lines)
 
 
-def _row(row: dict[str, Any], since: float, *, owned: bool) -> str:
+def _row(row: dict[str, Any], since: float, *, owned: bool, over: Collection[str]) -> str:
     """A worker; `since` in seconds is the projection's age."""
-    if row.get("paused"):
+    if f"{row['task']}#{row['n']}" in over:
+        how = "has ended; the same command takes its work"
+    elif row.get("paused"):
         how = f"paused; go on: aura resume {row['task']}"
     else:
         how = span(row["elapsed"] + since) if owned else "left to finish by itself"

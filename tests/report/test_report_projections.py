@@ -122,6 +122,9 @@ def test_a_paused_run_is_not_told_as_running(story: Any) -> None:
     assert "(flash, builtin, 4m 20s)" in words
     left = status_text("task", status_json(story.state, story.now), now=story.now, owned=False)
     assert left.startswith("· task: stopped short")
+    assert "builtin, left to finish by itself)" in left
+    status = status_json(story.state, story.now)
+    assert "builtin, has ended; the same" in status_text("task", status, now=story.now, owned=False, over={"A1.1#1"})
 
 
 def test_status(story: Any) -> None:
