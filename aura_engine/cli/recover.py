@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aura_engine.cli.options import add_data_options, command, print_json, run_folder
 from aura_engine.core.text import one_line
 from aura_engine.errors import UsageError
+from aura_engine.removal import below
 
 if TYPE_CHECKING:
     from aura_engine.core.vault import Kept
@@ -116,7 +117,9 @@ def _copy(folder: Path, one: Kept, target: Path) -> int:
         shutil.copytree(source, target, symlinks=True)
     except FileExistsError as error:
         raise UsageError(f"{target} is there already.", cure="Name a new folder with --to.") from error
-    return sum(path.is_file() for path in target.rglob("*"))
+    except RecursionError as error:
+        raise UsageError(f"{source} is too deep to be copied.", cure=f"Move it: mv {source} {target}") from error
+    return sum(entry.is_file(follow_symlinks=False) for entry in below(target))
 
 
 def _row(one: Kept, extent: Extent | None) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from rich.style import Style
 from rich.text import Text
-from textual import getters
+from textual import getters, on
 from textual._text_area_theme import TextAreaTheme
 from textual.binding import BindingType
 from textual.widgets import TextArea
@@ -107,6 +107,11 @@ class Editor(TextArea):
         self.move_cursor(at)
         self.call_after_refresh(self.scroll_cursor_visible)
         return self.text
+
+    @on(TextArea.Changed)
+    def _keep_the_cursor_in_sight(self) -> None:
+        # A new last line is no part yet of what can be scrolled to when Textual itself tries.
+        self.call_after_refresh(self.scroll_cursor_visible)
 
     def _app_theme_changed(self) -> None:
         self._colour()

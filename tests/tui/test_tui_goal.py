@@ -411,6 +411,19 @@ async def test_a_goal_that_cannot_be_read_is_said() -> None:
         assert "[bold]file" in glass(app)
 
 
+async def test_the_line_that_is_typed_in_can_be_seen() -> None:
+    link = link_with("".join(f"line {number}\n" for number in range(60)))
+    async with shown(link, (80, 24)) as (app, pilot):
+        goal = await opened(app, pilot)
+        await pilot.press("ctrl+end")
+        for _ in range(4):
+            await pilot.press("enter")
+            await pilot.pause()
+            editor = goal.editor
+            row = editor.wrapped_document.location_to_offset(editor.cursor_location).y
+            assert editor.scroll_offset.y <= row < editor.scroll_offset.y + editor.content_size.height
+
+
 async def test_hostile_text_is_text() -> None:
     link = link_with("\x1b[2J\x1b]0;owned\x07 [red]x[/red] \u202egnp\n")
     async with shown(link) as (app, pilot):
