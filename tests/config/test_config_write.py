@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import stat
-import subprocess
-import sys
+import threading
 import tomllib
 
 import pytest
 
+from aura_engine.config import write
 from aura_engine.config.load import load_settings
 from aura_engine.config.write import HEADER, write_settings, write_tables
 from aura_engine.errors import ConfigError
@@ -136,21 +136,19 @@ def test_rows_of_a_table_find_no_place_where_its_name_is_a_value(tmp_path):
     assert path.read_text() == "prices = 3\n"
 
 
-def test_several_who_write_at_once_lose_nothing(tmp_path):
+def test_two_who_write_at_once_lose_nothing(tmp_path, monkeypatch):
     path = tmp_path / "config.toml"
-    code = "import sys; from pathlib import Path; from aura_engine.config.write import write_settings\n"
-    code += "sys.stdin.readline(); write_settings(Path(sys.argv[1]), {sys.argv[2]: '7'})"
-    names = ["AURA_MAX_TURNS", "AURA_MAX_CONCURRENT_TASKS", "AURA_MAX_TOKENS", "AURA_TASK_MAX_TOKENS"]
-    writers = [
-        subprocess.Popen([sys.executable, "-c", code, str(path), name], stdin=subprocess.PIPE, text=True)
-        for name in names
-    ]
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate(timeout=50)
-        assert writer.returncode == 0
-    found = tomllib.loads(path.read_text())
-    assert sorted(found) == ["max_concurrent_tasks", "max_tokens", "max_turns", "task_max_tokens"]
+    replace = write.replace_file
+    other = threading.Thread(target=write_settings, args=(path, {"AURA_MAX_TOKENS": "7"}))
+
+    def slow(*args):
+        monkeypatch.undo()
+        other.start()
+        other.join(0.1)  # it has to wait; without a lock it would be done by then
+        assert other.is_alive()
+        replace(*args)
+
+    monkeypatch.setattr(write, "replace_file", slow)
+    write_settings(path, {"AURA_MAX_TURNS": "7"})
+    other.join()
+    assert tomllib.loads(path.read_text()) == {"max_turns": 7, "max_tokens": 7}
