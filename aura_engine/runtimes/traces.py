@@ -50,7 +50,7 @@ def told_in(folder: Path) -> Told | None:
             # In a container its worker could have written it: neither for ever nor infinite.
             stop_within = min(max(0.0, float(found.get("stop_within", 0.0))), LONGEST_STOP)
             return Told(shim, worker, str(found.get("mark", "")), stop_within)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
     return None
 

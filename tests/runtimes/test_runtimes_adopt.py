@@ -201,6 +201,13 @@ def test_a_record_cannot_ask_for_an_endless_stop(tmp_path, told, waited):
     assert found.stop_within == waited
 
 
+@pytest.mark.parametrize("told", ["[" * 60_000, '{"shim": ME, "stop_within": 1%s}' % ("0" * 400)], ids=["deep", "huge"])
+def test_a_record_that_nobody_can_take_in_is_none(tmp_path, told):
+    me = json.dumps({"pid": 1, "start_time": 1.0, "boot_id": "b"})
+    (tmp_path / "process.json").write_text(told.replace("ME", me))
+    assert traces.told_in(tmp_path) is None
+
+
 def test_half_a_line_for_which_there_was_no_room_is_taken_back(tmp_path, monkeypatch):
     inbox = Inbox(tmp_path)
     (tmp_path / "input.jsonl").write_text("first\n")
