@@ -414,6 +414,10 @@ class Shim:
             if not self.pending:
                 data = os.read(self.source, CHUNK)
                 if not data:
+                    end = os.fstat(self.source).st_size
+                    if end < os.lseek(self.source, 0, os.SEEK_CUR):  # a line that had no room was taken back
+                        os.lseek(self.source, end, os.SEEK_SET)
+                        self.partial = b""
                     return
                 self._take(data)
             try:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -206,6 +207,28 @@ def test_a_record_that_nobody_can_take_in_is_none(tmp_path, told):
     me = json.dumps({"pid": 1, "start_time": 1.0, "boot_id": "b"})
     (tmp_path / "process.json").write_text(told.replace("ME", me))
     assert traces.told_in(tmp_path) is None
+
+
+def test_a_shim_that_has_read_half_a_line_forgets_it_when_it_is_taken_back(tmp_path):
+    path = tmp_path / "input.jsonl"
+    path.write_text("first\nsec")
+    of = object.__new__(shim.Shim)
+    of.partial, of.pending, of.poll = b"", b"", select.poll()
+    of.source = os.open(path, os.O_RDONLY)
+    out, of.stdin = os.pipe()
+    os.set_blocking(of.stdin, False)
+    of.poll.register(of.stdin, 0)
+    try:
+        of.feed()
+        os.truncate(path, len("first\n"))
+        of.feed()
+        with path.open("a") as file:
+            file.write("third, longer\n")
+        of.feed()
+        assert os.read(out, 100) == b"first\nthird, longer\n"
+    finally:
+        for fd in (of.source, of.stdin, out):
+            os.close(fd)
 
 
 def test_half_a_line_for_which_there_was_no_room_is_taken_back(tmp_path, monkeypatch):
