@@ -176,7 +176,8 @@ class Watch:
                 self._result_at = now
                 if self._hand.backend.stdin_open:
                     self._input_closed = True
-                    self._worker.close_input()
+                    with contextlib.suppress(RuntimeFault):  # no room: it is ended when its grace is over
+                        self._worker.close_input()
                 self._changed.set()
             self._retried(said)
         if self.seen.finished is None and self.seen.failed is None:

@@ -20,6 +20,7 @@ from aura_engine.core import commands
 from aura_engine.core.model import EndKind, RunStatus, TaskStatus
 from aura_engine.demo.brains import task
 from aura_engine.errors import RuntimeFault
+from aura_engine.runtimes.inbox import Inbox
 
 GREET = {"sh": "echo hello > greeting.txt"}
 END = {"end": {}}
@@ -78,7 +79,13 @@ async def test_a_worker_that_a_shutdown_ended_goes_on_in_its_session(stage):
     assert [start["resumed"] for start in stage.starts("cli")] == [False, True]
 
 
-async def test_what_it_did_stands_when_it_had_to_be_ended_after_its_last_word(stage, monkeypatch):
+@pytest.mark.parametrize("full", [False, True])
+async def test_what_it_did_stands_when_it_had_to_be_ended_after_its_last_word(stage, monkeypatch, full):
+    def no_room(_):
+        raise RuntimeFault("There is no room on the disk.")
+
+    if full:  # its input cannot even be closed
+        monkeypatch.setattr(Inbox, "close_input", no_room)
     monkeypatch.setattr(watching, "LIMITS", dataclasses.replace(watching.LIMITS, post_result=0.1))
     program = stage.folder / "cli"
     program.write_text(
