@@ -31,6 +31,7 @@ from __future__ import annotations
 # ruff: noqa: PTH100, PTH104, PTH108, PTH110, PTH113, PTH116, PTH120, PTH123, PTH208
 import _ctypes
 import _json
+import errno
 import gc
 import os
 import resource
@@ -238,8 +239,8 @@ class Shim:
         while True:
             try:
                 return self.save("exit.json", self.exit, sync=sync)
-            except OSError:
-                if time.monotonic() > until:
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > until:
                     raise
             time.sleep(ROOM_LOOK)
 

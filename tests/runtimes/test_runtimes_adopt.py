@@ -262,6 +262,10 @@ def test_a_full_disk_is_waited_for_with_the_record_of_an_end(tmp_path, monkeypat
     monkeypatch.setattr(shim, "ROOM_LIMIT", 0.0)
     with pytest.raises(OSError, match="full"):
         of.save_end()
+    monkeypatch.undo()
+    of.traces = str(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):  # at once: this will never be better
+        of.save_end()
 
 
 async def test_nothing_was_ever_started(tmp_path):
