@@ -75,6 +75,7 @@ class Campaign:
         self._docker = docker
         self.tally = Tally()
         self._waiting: list[Kill] = []
+        self._rows_broken = 0
 
     def plan(self, *, points: int, moments: int, deep: int) -> None:
         """Note the deaths that are to happen, in random order."""
@@ -164,7 +165,11 @@ class Campaign:
     def _put_off(self, kill: Kill) -> None:
         """The run was over before: it happens in another one, and earlier."""
         if kill.deep and kill.point:
-            return  # one of a row: the next run has rows of its own
+            if kill.point in RECOVERY and self._rows_broken < MISSES:
+                # Nobody was at work any more when the row had come so far: another one, that begins sooner.
+                self._rows_broken += 1
+                self._waiting.append(Kill(after=self._dice.uniform(1.0, 2.5), up=True, deep=True))
+            return
         kill.missed += 1
         kill.nth = 1
         if kill.after is not None:

@@ -20,7 +20,7 @@ FRESH = frozenset({"journal.create", "base.taken"})
 IN_FOLDER = frozenset({"delivery.file", "person.landed"})
 IN_REPOSITORY = frozenset({"delivery.branch"})
 RECOVERY = ("recovery.begin", "recovery.found", "recovery.done")
-"""Passed by every recovery, whether or not a worker lived on."""
+"""The second is passed only where an attempt is under way."""
 BEFORE = {"recovery.adopted": "worker.launched"}
 """Where the engine has to die first for a point to be passed."""
 LATER = {"journal.commit": 40, "journal.committed": 40, "store.logged": 30, "file.write": 6}
